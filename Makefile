@@ -1,0 +1,36 @@
+# make demo   set up .venv if needed, check the kernels against the contract, then run one sentence through the model
+# make test   set up .venv if needed and run the tests
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench vectors clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + " (make PYTHON=... chooses another)")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+setup: $(STAMP) ## create .venv and install the project with its tools
+
+demo: $(STAMP) ## check the kernels against the contract, then text in, numbers out
+	$(BIN)/roformer-conformance check numpy --level default
+	$(BIN)/python docs/examples/first_sentence.py
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(STAMP) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+clean: ## remove the environment and everything that was built
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

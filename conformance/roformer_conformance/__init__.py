@@ -1,0 +1,1 @@
+"""Property-based checks that hold any RoFormer implementation against the contract."""

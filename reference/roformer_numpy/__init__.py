@@ -1,0 +1,1 @@
+"""The reference RoFormer in NumPy: readable equations and their numba twins."""
