@@ -1,0 +1,25 @@
+"""The errors that this package raises on purpose; every message names what, where, what was got and what is allowed."""
+
+
+class RoFormerError(Exception):
+    """Everything that this package refuses; catch this to catch all of it."""
+
+
+class ConfigError(RoFormerError, ValueError):
+    """A configuration field has a value, or a name, that is not allowed."""
+
+
+class InputError(RoFormerError, ValueError):
+    """An argument of a call has a value or a shape that is not allowed."""
+
+
+class InputTypeError(RoFormerError, TypeError):
+    """An argument of a call has a type that is not allowed, or a name that does not exist."""
+
+
+class WeightsError(RoFormerError, ValueError):
+    """Weights do not fit the configuration."""
+
+
+class CheckpointError(RoFormerError, ValueError):
+    """A model folder, or a file in it, cannot be read as a RoFormer."""

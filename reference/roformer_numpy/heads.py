@@ -1,0 +1,150 @@
+"""What stands on top of the encoder: seven heads as functions, and the loss of each.
+
+A head turns the encoder's states into the fields of its output; a loss turns those fields and the labels into numbers,
+one for each prediction. `HEAD_FUNCTIONS` is the table that the models look themselves up in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, cast
+
+from .components import Components
+from .config import RoFormerConfig
+from .encoder import Encoded
+from .inputs import Inputs
+from .weights import Array, Dense, LanguageModelHead, SequenceHead, Weights
+
+Fields = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class HeadContext:
+    """What a head computes with."""
+
+    inputs: Inputs
+    weights: Weights[Array]
+    config: RoFormerConfig
+    components: Components
+
+    def dense(self, x: Array, weights: Dense[Array]) -> Array:
+        """x · kernel + bias."""
+        return self.components.dense(x, weights.kernel, weights.bias)
+
+    def dropout(self, x: Array) -> Array:
+        """Dropout of hidden features."""
+        return self.components.dropout(x, self.config.hidden_dropout_prob, self.inputs.generator)
+
+
+def base(encoded: Encoded, context: HeadContext) -> Fields:
+    """last_hidden_state, and pooler_output = tanh(W · last[:, 0] + b) where there is a pooler (OUT-4)."""
+    hidden, pooler = encoded.last_hidden_state, context.weights.pooler
+    if pooler is None:
+        return {"last_hidden_state": hidden}
+    pooled = context.components.activate(context.dense(hidden[:, 0], pooler), "tanh")
+    return {"last_hidden_state": hidden, "pooler_output": pooled}
+
+
+def language_model(encoded: Encoded, context: HeadContext) -> Fields:
+    """Dense H→E, hidden_act, LayerNorm over E, times the transposed word embeddings, plus bias (HEAD-1)."""
+    head, config, components = cast(LanguageModelHead[Array], context.weights.head), context.config, context.components
+    x = components.activate(context.dense(encoded.last_hidden_state, head.transform), config.hidden_act)
+    x = components.layer_norm(x, head.layer_norm.gamma, head.layer_norm.beta, config.layer_norm_eps)
+    decoder = context.weights.embeddings.word if head.decoder is None else head.decoder
+    return {"logits": components.dense(x, decoder.T, head.bias)}
+
+
+def sequence_classification(encoded: Encoded, context: HeadContext) -> Fields:
+    """The first position: dropout, Dense, hidden_act, dropout, Dense → (batch, num_labels) (HEAD-2)."""
+    head = cast(SequenceHead[Array], context.weights.head)
+    x = context.dense(context.dropout(encoded.last_hidden_state[:, 0]), head.dense)
+    x = context.components.activate(x, context.config.hidden_act)
+    return {"logits": context.dense(context.dropout(x), head.output)}
+
+
+def token_classification(encoded: Encoded, context: HeadContext) -> Fields:
+    """Every position: dropout, Dense → (batch, seq_len, num_labels) (HEAD-3)."""
+    x = context.dropout(encoded.last_hidden_state)
+    return {"logits": context.dense(x, cast(Dense[Array], context.weights.head))}
+
+
+def question_answering(encoded: Encoded, context: HeadContext) -> Fields:
+    """Every position: Dense → 2, the logits of start and end (HEAD-4)."""
+    logits = context.dense(encoded.last_hidden_state, cast(Dense[Array], context.weights.head))
+    return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
+
+
+def multiple_choice(encoded: Encoded, context: HeadContext) -> Fields:
+    """The summary of each choice: Dense → 1, regrouped to (batch, choices) (HEAD-5)."""
+    hidden = encoded.last_hidden_state
+    summaries: dict[str, Callable[[], Array]] = {
+        "last": lambda: hidden[:, -1],
+        "first": lambda: hidden[:, 0],
+        "mean": lambda: hidden.mean(axis=1),
+    }
+    summary = summaries[context.config.summary_type]()
+    logits = context.dense(summary, cast(Dense[Array], context.weights.head))
+    return {"logits": logits.reshape(-1, cast(int, context.inputs.num_choices))}
+
+
+def token_loss(fields: Fields, context: HeadContext) -> Array:
+    """The cross-entropy of each label that is not −100, (n,) (LOSS-1, LOSS-4)."""
+    return context.components.active_cross_entropy(fields["logits"], context.inputs.labels)
+
+
+def causal_lm_loss(fields: Fields, context: HeadContext) -> Array:
+    """As token_loss, the logits of a position against the label of the next one, (n,) (LOSS-3)."""
+    labels = cast(Array, context.inputs.labels)
+    return context.components.active_cross_entropy(fields["logits"][:, :-1], labels[:, 1:])
+
+
+def sequence_loss(fields: Fields, context: HeadContext) -> Array:
+    """The loss of each row as `problem_type` says, (batch,) (LOSS-5)."""
+    losses = {
+        "regression": context.components.squared_error,
+        "single_label_classification": context.components.cross_entropy,
+        "multi_label_classification": context.components.binary_cross_entropy,
+    }
+    return losses[problem_type(context.config)](fields["logits"], context.inputs.labels)
+
+
+def choice_loss(fields: Fields, context: HeadContext) -> Array:
+    """The cross-entropy of each example over its choices, (batch,) (LOSS-6)."""
+    return context.components.cross_entropy(fields["logits"], context.inputs.labels)
+
+
+def span_loss(fields: Fields, context: HeadContext) -> Array:
+    """The mean of the cross-entropies of start and end, (batch,) (LOSS-6)."""
+    start, end = context.inputs.start_positions, context.inputs.end_positions
+    return context.components.span_cross_entropy(fields["start_logits"], fields["end_logits"], start, end)
+
+
+def problem_type(config: RoFormerConfig) -> str:
+    """What a sequence head is trained for: `problem_type`, or regression for one output, else one label of many."""
+    return config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
+
+
+HEAD_FUNCTIONS: Mapping[str, Callable[[Encoded, HeadContext], Fields]] = MappingProxyType(
+    {
+        "base": base,
+        "masked_lm": language_model,
+        "causal_lm": language_model,
+        "sequence_classification": sequence_classification,
+        "token_classification": token_classification,
+        "multiple_choice": multiple_choice,
+        "question_answering": question_answering,
+    }
+)
+
+LOSS_FUNCTIONS: Mapping[str, Callable[[Fields, HeadContext], Any]] = MappingProxyType(
+    {
+        "masked_lm": token_loss,
+        "causal_lm": causal_lm_loss,
+        "sequence_classification": sequence_loss,
+        "token_classification": token_loss,
+        "multiple_choice": choice_loss,
+        "question_answering": span_loss,
+    }
+)
