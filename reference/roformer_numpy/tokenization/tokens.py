@@ -1,0 +1,165 @@
+"""Tokens and ids: special tokens, conversion, decoding (TOK-3)."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from roformer_numpy.tokenization.inputs import id_list
+from roformer_numpy.tokenization.settings import TokenizerSettings
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+# English punctuation and contractions that decode() draws to the word before, as transformers does.
+CLEANED_UP = ((" ' ", "'"), *((f" {end}", end) for end in (".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re")))
+
+Ids = Sequence[int] | np.ndarray[Any, Any]
+
+
+class TokensAndIds:
+    """The part of `RoFormerTokenizer` that reads a finished pipeline: which token has which id."""
+
+    _backend: "Tokenizer"
+    settings: TokenizerSettings
+
+    @property
+    def unk_token(self) -> str:
+        """Stands for what the vocabulary cannot spell."""
+        return self.settings.unk_token
+
+    @property
+    def sep_token(self) -> str:
+        """Ends each sequence."""
+        return self.settings.sep_token
+
+    @property
+    def pad_token(self) -> str:
+        """Fills a batch up to one length."""
+        return self.settings.pad_token
+
+    @property
+    def cls_token(self) -> str:
+        """Begins every input."""
+        return self.settings.cls_token
+
+    @property
+    def mask_token(self) -> str:
+        """Marks what a masked language model predicts."""
+        return self.settings.mask_token
+
+    @property
+    def unk_token_id(self) -> int:
+        """The id of `unk_token`."""
+        return self._id_of(self.unk_token)
+
+    @property
+    def sep_token_id(self) -> int:
+        """The id of `sep_token`."""
+        return self._id_of(self.sep_token)
+
+    @property
+    def pad_token_id(self) -> int:
+        """The id of `pad_token`."""
+        return self._id_of(self.pad_token)
+
+    @property
+    def cls_token_id(self) -> int:
+        """The id of `cls_token`."""
+        return self._id_of(self.cls_token)
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id of `mask_token`."""
+        return self._id_of(self.mask_token)
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        """The five named ones, then the additional ones in the order of their ids."""
+        added = self._backend.get_added_tokens_decoder()
+        extra = [added[index].content for index in sorted(added) if added[index].special]
+        return list(dict.fromkeys([*self.settings.special_tokens, *extra]))
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids of `all_special_tokens`: what `decode(…, skip_special_tokens=True)` leaves out."""
+        return [self._id_of(token) for token in self.all_special_tokens]
+
+    def decode(self, ids: Any, skip_special_tokens: bool = False) -> str:
+        """Ids as text: pieces joined, words separated by spaces.
+
+        Args:
+            ids: One id, or a sequence, array or tensor of them.
+            skip_special_tokens: Leave special tokens out.
+
+        Returns:
+            The text. Spaces, case and accents of the original are not in the ids.
+
+        Raises:
+            ValueError: An id outside the vocabulary, or more than one sequence.
+        """
+        text: str = self._backend.decode(id_list(ids, len(self)), skip_special_tokens=skip_special_tokens)
+        if self.settings.clean_up_tokenization_spaces:
+            for spaced, joined in CLEANED_UP:
+                text = text.replace(spaced, joined)
+        return text
+
+    def batch_decode(self, sequences: Iterable[Any], skip_special_tokens: bool = False) -> list[str]:
+        """`decode` of every sequence."""
+        return [self.decode(ids, skip_special_tokens) for ids in sequences]
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...
+    @overload
+    def convert_tokens_to_ids(self, tokens: list[str] | tuple[str, ...]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: str | list[str] | tuple[str, ...]) -> int | list[int]:
+        """The id of a token or the ids of many; what the vocabulary lacks is unknown."""
+        if not isinstance(tokens, str):
+            return [self.convert_tokens_to_ids(token) for token in tokens]
+        index: int | None = self._backend.token_to_id(tokens)
+        return self.unk_token_id if index is None else index
+
+    @overload
+    def convert_ids_to_tokens(self, ids: int, skip_special_tokens: bool = False) -> str: ...
+    @overload
+    def convert_ids_to_tokens(self, ids: Ids, skip_special_tokens: bool = False) -> list[str]: ...
+    def convert_ids_to_tokens(self, ids: int | Ids, skip_special_tokens: bool = False) -> str | list[str]:
+        """The token of an id or the tokens of many.
+
+        Args:
+            ids: One id, or a sequence, array or tensor of them.
+            skip_special_tokens: Leave special tokens out of a sequence.
+
+        Raises:
+            ValueError: An id outside the vocabulary.
+        """
+        skipped = set(self.all_special_ids) if skip_special_tokens else set()
+        tokens = [self._token(index) for index in id_list(ids, len(self)) if index not in skipped]
+        return tokens[0] if isinstance(ids, int) and tokens else tokens
+
+    def get_vocab(self) -> dict[str, int]:
+        """token → id, added tokens included, in the order of the ids."""
+        vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
+        return dict(sorted(vocabulary.items(), key=lambda item: item[1]))
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of lines of vocab.txt; `len()` also counts added tokens."""
+        size: int = self._backend.get_vocab_size(with_added_tokens=False)
+        return size
+
+    def __len__(self) -> int:
+        size: int = self._backend.get_vocab_size(with_added_tokens=True)
+        return size
+
+    def _id_of(self, token: str) -> int:
+        index: int | None = self._backend.token_to_id(token)
+        # The constructor refuses special tokens without an id.
+        assert index is not None
+        return index
+
+    def _token(self, index: int) -> str:
+        token: str | None = self._backend.id_to_token(index)
+        assert token is not None  # id_list has checked the range, and ids have no gaps
+        return token
