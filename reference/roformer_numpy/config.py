@@ -113,6 +113,11 @@ class RoFormerConfig:
         """Features of one attention head, d = H / N."""
         return self.hidden_size // self.num_attention_heads
 
+    @property
+    def task(self) -> str:
+        """What a sequence head is trained for: `problem_type`, or regression for one label, else one label of many."""
+        return self.problem_type or ("regression" if self.num_labels == 1 else "single_label_classification")
+
     def kept_heads(self, layer: int) -> list[int]:
         """The original numbers of the heads of `layer` that are not pruned, ascending (HEAD-7)."""
         pruned = self.pruned_heads.get(layer, ())

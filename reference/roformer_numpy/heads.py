@@ -107,7 +107,7 @@ def sequence_loss(fields: Fields, context: HeadContext) -> Array:
         "single_label_classification": context.components.cross_entropy,
         "multi_label_classification": context.components.binary_cross_entropy,
     }
-    return losses[problem_type(context.config)](fields["logits"], context.inputs.labels)
+    return losses[context.config.task](fields["logits"], context.inputs.labels)
 
 
 def choice_loss(fields: Fields, context: HeadContext) -> Array:
@@ -119,11 +119,6 @@ def span_loss(fields: Fields, context: HeadContext) -> Array:
     """The mean of the cross-entropies of start and end, (batch,) (LOSS-6)."""
     start, end = context.inputs.start_positions, context.inputs.end_positions
     return context.components.span_cross_entropy(fields["start_logits"], fields["end_logits"], start, end)
-
-
-def problem_type(config: RoFormerConfig) -> str:
-    """What a sequence head is trained for: `problem_type`, or regression for one output, else one label of many."""
-    return config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
 
 
 HEAD_FUNCTIONS: Mapping[str, Callable[[Encoded, HeadContext], Fields]] = MappingProxyType(

@@ -1,0 +1,183 @@
+"""Model folders as the transformers library writes them: config.json beside model.safetensors, in one file or many."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors looks up by name)
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..config import RoFormerConfig
+from ..errors import CheckpointError, InputError
+from ..json_files import read_json_object
+from ..weights import Array, Weights
+from .trees import mapping_from_tree
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+
+ARCHITECTURES = {
+    "base": "RoFormerModel",
+    "masked_lm": "RoFormerForMaskedLM",
+    "causal_lm": "RoFormerForCausalLM",
+    "sequence_classification": "RoFormerForSequenceClassification",
+    "token_classification": "RoFormerForTokenClassification",
+    "multiple_choice": "RoFormerForMultipleChoice",
+    "question_answering": "RoFormerForQuestionAnswering",
+}
+
+# More tensors than any RoFormer has (twenty-odd a layer): a file that declares more is not one.
+MAX_TENSORS = 100_000
+
+
+def read_config(folder: str | os.PathLike[str], **overrides: Any) -> RoFormerConfig:
+    """The configuration of a model folder, with fields replaced by `overrides`.
+
+    Raises:
+        CheckpointError: no such folder, or no config.json in it.
+        ConfigError: the configuration, or an override, breaks a rule.
+    """
+    path = _folder(folder) / CONFIG_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {CONFIG_FILE}; it holds {_listing(_folder(folder))}")
+    return RoFormerConfig.from_json_file(path, **overrides)
+
+
+def read_tensors(folder: str | os.PathLike[str]) -> dict[str, Array]:
+    """Every tensor of a model folder by its foreign name.
+
+    Raises:
+        CheckpointError: no weights in the folder, a damaged or foreign file, values that are not finite.
+    """
+    root = _folder(folder)
+    if (root / WEIGHTS_FILE).is_file():
+        return dict(_tensors(root / WEIGHTS_FILE))
+    if (root / INDEX_FILE).is_file():
+        return _sharded_tensors(root)
+    raise CheckpointError(
+        f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}, the weight files that are read; "
+        f"it holds {_listing(root)}"
+    )
+
+
+def write_folder(
+    folder: str | os.PathLike[str], weights: Weights[Array], config: RoFormerConfig, head: str, max_shard_size: int
+) -> None:
+    """Write config.json and the weights; each file appears whole or not at all.
+
+    Raises:
+        InputError: `max_shard_size` is not a positive number of bytes.
+        CheckpointError: `folder` is a file.
+    """
+    if not isinstance(max_shard_size, int) or max_shard_size < 1:
+        raise InputError(f"max_shard_size={max_shard_size!r} is not a positive number of bytes")
+    root = Path(folder)
+    if root.exists() and not root.is_dir():
+        raise CheckpointError(f"{folder} is a file, expected a folder to write to")
+    root.mkdir(parents=True, exist_ok=True)
+    tensors = mapping_from_tree(weights, config, head)
+    described = {**config.to_dict(), "architectures": [ARCHITECTURES[head]]}
+    described["torch_dtype"] = weights.embeddings.word.dtype.name
+    _write_weights(root, tensors, max_shard_size)
+    RoFormerConfig.from_dict(described).to_json_file(root / CONFIG_FILE)
+
+
+def _folder(folder: str | os.PathLike[str]) -> Path:
+    path = Path(folder)
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise CheckpointError(f"{folder} is a file, expected the folder that holds it")
+    raise CheckpointError(
+        f"{folder} is no folder on this machine, and nothing is downloaded here. If it names a model on a hub, fetch "
+        f"it first, for example with: hf download {folder} --local-dir {path.name or 'model'}"
+    )
+
+
+def _listing(root: Path) -> str:
+    names = sorted(path.name for path in root.iterdir())
+    return ", ".join(names[:20]) + (" …" if len(names) > 20 else "") if names else "nothing"
+
+
+def _sharded_tensors(root: Path) -> dict[str, Array]:
+    """The tensors of all shards; the index says which shard holds which."""
+    try:
+        weight_map = read_json_object(root / INDEX_FILE).get("weight_map")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{INDEX_FILE} cannot be read: {error}") from error
+    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+        raise CheckpointError(f"{INDEX_FILE} has no weight_map of tensor names to file names")
+    tensors: dict[str, Array] = {}
+    for file in sorted(set(weight_map.values())):
+        if Path(file).name != file or not (root / file).is_file():
+            raise CheckpointError(f"{INDEX_FILE} names {file!r}, expected a file in the same folder")
+        tensors.update(_tensors(root / file))
+    lost = sorted(weight_map.keys() - tensors.keys())
+    if lost:
+        raise CheckpointError(f"{INDEX_FILE} names tensors that no shard holds: {', '.join(lost)}")
+    return tensors
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, Array]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            if len(names) > MAX_TENSORS:
+                raise CheckpointError(f"{path.name} declares {len(names)} tensors, allowed are up to {MAX_TENSORS}")
+            for name in names:
+                yield name, _checked(path, name, file.get_tensor(name))
+    except (SafetensorError, OSError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path.name} cannot be read as safetensors: {error}") from error
+
+
+def _checked(path: Path, name: str, array: Array) -> Array:
+    if not np.isfinite(array).all():
+        raise CheckpointError(f"{name} in {path.name} holds values that are not finite: the file is damaged")
+    return array
+
+
+def _write_weights(root: Path, tensors: Mapping[str, Array], max_shard_size: int) -> None:
+    shards = _shards(tensors, max_shard_size)
+    if len(shards) == 1:
+        _write_shard(root / WEIGHTS_FILE, shards[0])
+        (root / INDEX_FILE).unlink(missing_ok=True)
+        return
+    weight_map: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        _write_shard(root / file, shard)
+        weight_map |= dict.fromkeys(shard, file)
+    total = sum(array.nbytes for array in tensors.values())
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    (root / INDEX_FILE).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (root / WEIGHTS_FILE).unlink(missing_ok=True)
+
+
+def _shards(tensors: Mapping[str, Array], max_shard_size: int) -> list[dict[str, Array]]:
+    """The tensors in their order, cut where the next one would make a shard too large."""
+    shards: list[dict[str, Array]] = [{}]
+    for name, array in tensors.items():
+        if shards[-1] and sum(item.nbytes for item in shards[-1].values()) + array.nbytes > max_shard_size:
+            shards.append({})
+        shards[-1][name] = array
+    return shards
+
+
+def _write_shard(path: Path, tensors: dict[str, Array]) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    try:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,188 @@
+"""Writing on from a prompt: greedy or sampled, with or without the cache (DEC-6, DEC-7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import RoFormerConfig
+from .equations.losses import log_softmax
+from .errors import InputError, InputTypeError
+from .validation import bind, validate
+from .weights import Array
+
+if TYPE_CHECKING:
+    from .models import RoFormerForCausalLM
+
+Ids = NDArray[np.int64]
+
+
+def generate(
+    model: RoFormerForCausalLM,
+    input_ids: Any,
+    attention_mask: Any = None,
+    *,
+    max_new_tokens: int = 20,
+    do_sample: bool = False,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: int | np.random.Generator | None = None,
+    eos_token_id: int | Sequence[int] | None = None,
+    pad_token_id: int | None = None,
+    use_cache: bool = True,
+) -> Ids:
+    """Continue each row of `input_ids` token by token.
+
+    Args:
+        model: a causal language model.
+        input_ids: the prompts, (batch, seq_len), of unequal lengths only with padding on the left.
+        attention_mask: 1 for tokens, 0 for padding, the same shape.
+        max_new_tokens: how many tokens are added at most.
+        do_sample: draw from the distribution instead of taking its maximum.
+        temperature: divides the logits before drawing, above 0.
+        top_k: draw among the k most likely tokens only.
+        top_p: draw among the most likely tokens whose probabilities reach p together.
+        generator: the randomness, a numpy Generator or a seed.
+        eos_token_id: a row ends after one of these; the configuration's by default.
+        pad_token_id: fills rows that ended before others; the configuration's by default.
+        use_cache: keep keys and values of earlier positions; the tokens are the same without.
+
+    Returns:
+        int64 (batch, seq_len + n), the prompts followed by n ≤ max_new_tokens tokens.
+
+    Raises:
+        InputError, InputTypeError: naming argument, position, value and what is allowed.
+
+    Source: DEC-6, DEC-7.
+    """
+    given = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": use_cache}
+    prompt = validate(bind(model.head, (), given), model.config, model.head, model.dtype)
+    ids, mask = _prompt(prompt.input_ids, prompt.attention_mask)
+    steps = _steps(max_new_tokens, ids.shape[1], model.config)
+    ends = _end_ids(eos_token_id, model.config)
+    pad = _pad_id(pad_token_id, ends, model.config)
+    choose = _chooser(do_sample, temperature, top_k, top_p, generator)
+    done, cache = np.zeros(len(ids), bool), None
+    for _ in range(steps):
+        seen = ids[:, cache[0][0].shape[2] :] if cache else ids
+        output = model(seen, mask, past_key_values=cache, use_cache=use_cache, return_dict=True)
+        cache = output.past_key_values
+        token = np.where(done, pad, choose(output.logits[:, -1]))
+        ids = np.concatenate([ids, token[:, None]], axis=1)
+        mask = np.concatenate([mask, np.ones((len(ids), 1), bool)], axis=1)
+        done |= np.isin(token, ends)
+        if done.all():
+            break
+    return ids
+
+
+def _prompt(ids: Ids | None, mask: Array) -> tuple[Ids, Array]:
+    if ids is None:
+        raise InputError("generate needs input_ids")
+    ends_with_padding = np.flatnonzero(~mask[:, -1])
+    if len(ends_with_padding):
+        raise InputError(
+            f"attention_mask[{ends_with_padding[0]}, {mask.shape[1] - 1}] is 0: the row ends with padding, and new "
+            "tokens are added after the last column; pad prompts on the left"
+        )
+    return ids, mask
+
+
+def _steps(max_new_tokens: int, seq_len: int, config: RoFormerConfig) -> int:
+    room = config.max_position_embeddings - seq_len
+    steps = _integer("max_new_tokens", max_new_tokens)
+    if not 0 <= steps <= room:
+        raise InputError(
+            f"max_new_tokens={steps} after a prompt of {seq_len}, allowed are 0 to {room} "
+            f"(max_position_embeddings={config.max_position_embeddings})"
+        )
+    return steps
+
+
+def _end_ids(eos_token_id: int | Sequence[int] | None, config: RoFormerConfig) -> list[int]:
+    given = config.eos_token_id if eos_token_id is None else eos_token_id
+    ids = [] if given is None else list(given) if isinstance(given, Sequence | np.ndarray) else [given]
+    return [_token("eos_token_id", token, config) for token in ids]
+
+
+def _pad_id(pad_token_id: int | None, ends: list[int], config: RoFormerConfig) -> int:
+    """What fills a finished row; a configuration without one falls back to the end token."""
+    if pad_token_id is not None:
+        return _token("pad_token_id", pad_token_id, config)
+    return config.pad_token_id if config.pad_token_id is not None else (ends or [0])[0]
+
+
+def _token(name: str, token: Any, config: RoFormerConfig) -> int:
+    number = _integer(name, token)
+    if not 0 <= number < config.vocab_size:
+        raise InputError(f"{name} is {number}, allowed are 0 to {config.vocab_size - 1}")
+    return number
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InputTypeError(f"{name} is {value!r}, expected an integer")
+    return index(value)
+
+
+def _greedy(logits: Array) -> Ids:
+    """The most likely token of each row; the lowest id among equals."""
+    return logits.argmax(axis=-1)
+
+
+class _Sampler:
+    """Draws one token a row from the tempered and truncated distribution."""
+
+    def __init__(self, temperature: float, top_k: int | None, top_p: float, generator: np.random.Generator) -> None:
+        self.temperature, self.top_k, self.top_p, self.generator = temperature, top_k, top_p, generator
+
+    def __call__(self, logits: Array) -> Ids:
+        order = np.argsort(-logits, axis=-1, kind="stable")[:, : self.top_k]
+        ranked = np.take_along_axis(logits, order, axis=-1).astype(np.float64)
+        probs = np.exp(log_softmax(ranked / self.temperature))
+        before = np.cumsum(probs, axis=-1) - probs
+        probs = np.where(before < self.top_p, probs, 0.0)  # the token that crosses top_p stays
+        reached = np.cumsum(probs, axis=-1)
+        draws = self.generator.random((len(logits), 1)) * reached[:, -1:]
+        rank = (reached <= draws).sum(axis=-1, keepdims=True)
+        return np.take_along_axis(order, rank, axis=-1)[:, 0]
+
+
+def _chooser(
+    do_sample: bool,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
+    generator: int | np.random.Generator | None,
+) -> Callable[[Array], Ids]:
+    if not isinstance(do_sample, bool):
+        raise InputTypeError(f"do_sample is {do_sample!r}, expected True or False")
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    if not do_sample:
+        unused = [name for name, value in options.items() if value is not None]
+        if unused:
+            raise InputError(f"{', '.join(unused)} need do_sample=True: greedy generation has nothing to draw")
+        return _greedy
+    for name, value in options.items():
+        _check_option(name, value)
+    randomness = np.random.default_rng(generator)
+    return _Sampler(1.0 if temperature is None else temperature, top_k, 1.0 if top_p is None else top_p, randomness)
+
+
+def _check_option(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if name == "top_k":
+        if _integer(name, value) < 1:
+            raise InputError(f"top_k is {value}, allowed are 1 and above")
+        return
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating):
+        raise InputTypeError(f"{name} is {value!r}, expected a number")
+    high = np.inf if name == "temperature" else 1.0
+    if not 0.0 < value <= high or not np.isfinite(value):
+        raise InputError(f"{name} is {value}, allowed is above 0" + ("" if name == "temperature" else " to 1"))

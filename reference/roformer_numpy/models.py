@@ -1,0 +1,259 @@
+"""The seven models: thin classes that bind a call, validate it, run the encoder and put a head on top.
+
+A model holds a configuration, a weight tree and a table of components; nothing else survives a call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from . import checkpoints, surgery
+from .components import Components, components_named
+from .config import RoFormerConfig
+from .encoder import Encoded, encode
+from .errors import InputError, InputTypeError
+from .generation import generate
+from .heads import HEAD_FUNCTIONS, LOSS_FUNCTIONS, HeadContext
+from .inputs import Inputs
+from .outputs import ModelOutput
+from .validation import bind, is_causal, validate
+from .weights import Array, Weights, initialize
+
+DTYPES = ("float32", "float64")
+
+
+class _RoFormer:
+    """What the seven models share; `head` is what tells them apart."""
+
+    head: ClassVar[str]
+
+    def __init__(
+        self,
+        config: RoFormerConfig,
+        *,
+        seed: int = 0,
+        dtype: DTypeLike = "float32",
+        components: str | Components = "kernels",
+        weights: Weights[Array] | None = None,
+    ) -> None:
+        """A model with fresh weights drawn from `seed`, unless a weight tree is given.
+
+        Args:
+            config: sizes and switches.
+            seed: of fresh weights; also of those that a resized vocabulary or a missing head will need.
+            dtype: float32 or float64, for weights, arithmetic and outputs.
+            components: "kernels" (numba), "equations" (the definition), or a table of your own.
+            weights: a tree that fits `config`.
+
+        Raises:
+            InputError, InputTypeError: naming the argument and what is allowed.
+        """
+        if not isinstance(config, RoFormerConfig):
+            raise InputTypeError(f"config is a {type(config).__name__}, expected a RoFormerConfig")
+        self.config = config
+        self.dtype = _dtype(dtype)
+        self.seed = _seed(seed)
+        self.components = components_named(components)
+        self.weights = initialize(config, self.head, self.seed, self.dtype) if weights is None else weights
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """Run the model.
+
+        Args:
+            inputs: input_ids, attention_mask, token_type_ids, head_mask, inputs_embeds, output_attentions,
+                output_hidden_states, return_dict, labels (base: none; question answering: start_positions and
+                end_positions), training, in this order; or one list, tuple or mapping of them.
+            named: the same by keyword. By keyword alone: generator (a numpy Generator or a seed: dropout's randomness
+                when training=True) and, for base and causal language models, encoder_hidden_states,
+                encoder_attention_mask, past_key_values, use_cache.
+
+        Returns:
+            ModelOutput, or the tuple of its present fields when return_dict is False.
+
+        Raises:
+            InputError, InputTypeError: naming argument, position, value and what is allowed.
+
+        Source: IN-1 to IN-8, ERR-1 to ERR-11, OUT-1 to OUT-5.
+        """
+        checked = validate(bind(self.head, inputs, named), self.config, self.head, self.dtype)
+        output = self._output(checked, self._encode(checked))
+        return output if checked.return_dict else output.to_tuple()
+
+    def _encode(self, inputs: Inputs) -> Encoded:
+        causal = is_causal(self.config, self.head)
+        return encode(inputs, self.weights, self.config, self.components, causal=causal)
+
+    def _output(self, inputs: Inputs, encoded: Encoded) -> ModelOutput:
+        context = HeadContext(inputs, self.weights, self.config, self.components)
+        fields = HEAD_FUNCTIONS[self.head](encoded, context)
+        if inputs.labels is not None or inputs.start_positions is not None:
+            loss = LOSS_FUNCTIONS[self.head](fields, context)
+            fields["loss"] = self.components.reduce_loss(loss, self.config.loss_reduction)
+        return ModelOutput(
+            **fields,
+            past_key_values=encoded.past_key_values,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+            cross_attentions=encoded.cross_attentions,
+        )
+
+    @classmethod
+    def from_weights(
+        cls,
+        config: RoFormerConfig,
+        mapping: Mapping[str, Any],
+        *,
+        seed: int = 0,
+        dtype: DTypeLike = "float32",
+        components: str | Components = "kernels",
+    ) -> Self:
+        """A model from flat Hugging Face names (PyTorch layout) to arrays; the arrays are copied.
+
+        Raises:
+            WeightsError: every backbone tensor that is missing or misshapen, all at once.
+
+        Warns:
+            UserWarning: head tensors that are missing and drawn from `seed`, a missing pooler, tensors not used.
+
+        Source: LIFE-4, LIFE-6, LIFE-7.
+        """
+        weights = checkpoints.tree_from_mapping(mapping, config, cls.head, _dtype(dtype), _seed(seed))
+        return cls(config, seed=seed, dtype=dtype, components=components, weights=weights)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        seed: int = 0,
+        dtype: DTypeLike = "float32",
+        components: str | Components = "kernels",
+        **overrides: Any,
+    ) -> Self:
+        """A model from a Hugging Face folder: config.json and model.safetensors, in one file or in shards.
+
+        Args:
+            folder: a directory on this machine; nothing is downloaded.
+            seed: of head tensors that the folder lacks.
+            dtype: float32 or float64.
+            components: "kernels" or "equations".
+            overrides: fields of the configuration, such as `num_labels=3` or `max_position_embeddings=2048`.
+
+        Raises:
+            CheckpointError, ConfigError, WeightsError: naming the file or every tensor that does not fit.
+
+        Source: LIFE-4 to LIFE-9.
+        """
+        config = checkpoints.read_config(folder, **overrides)
+        tensors = checkpoints.read_tensors(folder)
+        fresh_labels = "num_labels" in overrides or "id2label" in overrides
+        weights = checkpoints.tree_from_mapping(
+            tensors, config, cls.head, _dtype(dtype), _seed(seed), fresh_labels=fresh_labels
+        )
+        return cls(config, seed=seed, dtype=dtype, components=components, weights=weights)
+
+    def to_weights(self) -> dict[str, Array]:
+        """The weights under their flat Hugging Face names, in PyTorch's layout: what `from_weights` takes."""
+        return checkpoints.mapping_from_tree(self.weights, self.config, self.head)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, max_shard_size: int = 5_000_000_000) -> None:
+        """Write config.json and model.safetensors so that `from_pretrained` and the transformers library read them.
+
+        Args:
+            folder: created when it does not exist.
+            max_shard_size: bytes; larger models are written in several files with an index.
+
+        Source: CFG-4, LIFE-4.
+        """
+        checkpoints.write_folder(folder, self.weights, self.config, self.head, max_shard_size)
+
+    def prune_heads(self, heads: Mapping[int, Iterable[int]]) -> None:
+        """Take attention heads out for good: layer → heads, numbered as in the unpruned model (HEAD-7)."""
+        self.weights, self.config = surgery.prune_heads(self.weights, self.config, heads)
+
+    def resize_token_embeddings(self, vocab_size: int) -> None:
+        """Grow or cut the vocabulary; kept rows stay as they are, new ones are drawn from the seed (HEAD-8)."""
+        self.weights, self.config = surgery.resize_token_embeddings(self.weights, self.config, vocab_size, self.seed)
+
+    def __repr__(self) -> str:
+        sizes = f"{self.config.num_hidden_layers} × {self.config.hidden_size}"
+        return f"{type(self).__name__}({sizes}, {self.dtype}, {self.components.name})"
+
+
+class RoFormerModel(_RoFormer):
+    """The encoder (or decoder) itself: last_hidden_state and pooler_output."""
+
+    head = "base"
+
+
+class RoFormerForMaskedLM(_RoFormer):
+    """Predicts masked tokens: logits (batch, seq_len, vocab_size), loss (n,)."""
+
+    head = "masked_lm"
+
+
+class RoFormerForCausalLM(_RoFormer):
+    """Predicts the next token and never sees it: logits (batch, seq_len, vocab_size), loss (n,)."""
+
+    head = "causal_lm"
+
+    generate = generate
+
+
+class RoFormerForSequenceClassification(_RoFormer):
+    """Classifies, or regresses, a whole sequence: logits (batch, num_labels), loss (batch,)."""
+
+    head = "sequence_classification"
+
+
+class RoFormerForTokenClassification(_RoFormer):
+    """Classifies every token: logits (batch, seq_len, num_labels), loss (n,)."""
+
+    head = "token_classification"
+
+
+class RoFormerForMultipleChoice(_RoFormer):
+    """Chooses one of several sequences: inputs (batch, choices, seq_len), logits (batch, choices), loss (batch,)."""
+
+    head = "multiple_choice"
+
+
+class RoFormerForQuestionAnswering(_RoFormer):
+    """Finds a span: start_logits and end_logits (batch, seq_len), loss (batch,)."""
+
+    head = "question_answering"
+
+
+MODELS: dict[str, type[_RoFormer]] = {
+    model.head: model
+    for model in (
+        RoFormerModel,
+        RoFormerForMaskedLM,
+        RoFormerForCausalLM,
+        RoFormerForSequenceClassification,
+        RoFormerForTokenClassification,
+        RoFormerForMultipleChoice,
+        RoFormerForQuestionAnswering,
+    )
+}
+
+
+def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        known = None
+    if known is None or known.name not in DTYPES:
+        raise InputError(f"dtype={dtype!r} is not one of {', '.join(DTYPES)}")
+    return known
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or int(seed) < 0:
+        raise InputError(f"seed={seed!r} is not an integer of 0 or above")
+    return int(seed)
