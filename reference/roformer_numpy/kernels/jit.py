@@ -1,0 +1,52 @@
+"""The one place that says how kernels are compiled and where compiled code is kept.
+
+Kernels are serial and release the interpreter lock: numba's parallel loops abort when two threads enter them
+(workqueue) or when a process forks after them (omp), while threads of our own over serial kernels survive both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+from .cache import KernelCache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A fused multiply-add rounds once instead of twice and leaves NaN and infinity alone. Of the other fast-math flags,
+# nnan and ninf would make them undefined, and reassoc would cancel the (x + c) − c that `elementary` rounds with.
+FASTMATH = frozenset({"contract"})
+
+# A sum may be taken in any order; without the permission it is not vectorised.
+FASTMATH_SUM = frozenset({"contract", "reassoc", "nsz"})
+
+
+def kernel(function: F) -> F:
+    """A loop over arrays: compiled at its first call with a type, kept on disk, `.py_func` is the loop itself."""
+    compiled = _compiled(function, FASTMATH, forceinline=False)
+    if hasattr(compiled, "_cache"):
+        compiled._cache = KernelCache(function)
+    return compiled
+
+
+def inlined(function: F) -> F:
+    """A function of scalars that kernels call; compiled into them, so it is not kept on disk by itself."""
+    return _compiled(function, FASTMATH, forceinline=True)
+
+
+def summation(function: F) -> F:
+    """An `inlined` function that adds: sums made with it may be taken in any order."""
+    return _compiled(function, FASTMATH_SUM, forceinline=True)
+
+
+def _compiled(function: F, fastmath: frozenset[str], forceinline: bool) -> F:
+    # numpy's error model returns inf and nan where Python would raise, and only so do loops with divisions vectorise;
+    # nor does a loop that calls a function, and without being forced LLVM would call erf
+    loop: Any = function
+    njit: Any = numba.njit
+    compiled = njit(nogil=True, error_model="numpy", fastmath=set(fastmath), forceinline=forceinline)(loop)
+    if compiled is loop:  # NUMBA_DISABLE_JIT: there is nothing but the loop
+        loop.py_func = loop
+    return compiled
