@@ -44,6 +44,20 @@ def _texts(name: str, texts: Any) -> list[str]:
     return list(texts)
 
 
+def check_characters(text: str, error: Exception) -> None:
+    """Refuses half a surrogate pair, which Python keeps in a string and which no other program reads.
+
+    Raises:
+        ValueError: Names the position; its cause is `error`.
+    """
+    for position, character in enumerate(text):
+        if "\ud800" <= character <= "\udfff":
+            raise ValueError(
+                f"text has a lone surrogate {character!r} at position {position}, which is no character: decode the"
+                " bytes again, or use text.encode(errors='replace').decode()"
+            ) from error
+
+
 def check_max_length_is_used(max_length: int | None, padding: Padding, truncation: Truncation) -> None:
     """Refuses a max_length that would have no effect.
 

@@ -16,7 +16,7 @@ from roformer_numpy.tokenization.encoding import (
     to_tensors,
 )
 from roformer_numpy.tokenization.folders import read_folder, write_folder
-from roformer_numpy.tokenization.inputs import Text, batch_of_texts, check_max_length_is_used, rows_of
+from roformer_numpy.tokenization.inputs import Text, batch_of_texts, check_characters, check_max_length_is_used, rows_of
 from roformer_numpy.tokenization.settings import Side, TokenizerSettings, WordSegmentation, check_choice, check_length
 from roformer_numpy.tokenization.tokens import TokensAndIds
 from roformer_numpy.tokenization.vocabulary import load_vocabulary
@@ -104,6 +104,7 @@ class RoFormerTokenizer(TokensAndIds):
         self._backend = load_backend(self._serialized)
         if self.settings.word_segmentation == "jieba":
             install_jieba(self._backend)
+        self._read_backend()
 
     @classmethod
     def from_pretrained(cls, folder: str | PathLike[str], **overrides: Any) -> Self:
@@ -216,28 +217,25 @@ class RoFormerTokenizer(TokensAndIds):
     ) -> "list[Encoding]":
         """The encodings of one text: one, or as many windows as it takes."""
         first = self._encode(text)
-        second = None if text_pair is None else self._encode(text_pair)
+        second = None if text_pair is None else self._encode(text_pair, is_pair=True)
         if window is not None:
             truncate(first, second, window, overflow=overflow)
         whole: Encoding = self._backend.post_process(first, second, add_special_tokens=special)
         return [whole, *whole.overflowing] if overflow else [whole]
 
-    def _encode(self, text: str) -> "Encoding":
-        """The tokens of one text without special tokens.
+    def _encode(self, text: str, *, is_pair: bool = False) -> "Encoding":
+        """The tokens of one sequence without special tokens.
 
-        One at a time: a batch call of `tokenizers` starts threads, which contend for the interpreter lock in jieba
+        One text at a time: a batch call of `tokenizers` starts threads, which contend for the interpreter lock in jieba
         and do not survive a fork.
         """
+        # Behind an empty first sequence it gets type 1, which its windows inherit.
+        first, second = ("", text) if is_pair else (text, None)
         try:
-            return self._backend.encode(text, add_special_tokens=False)
+            return self._backend.encode(sequence=first, pair=second, add_special_tokens=False)
         except TypeError as error:
-            position = next((place for place, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
-            if position is None:
-                raise
-            raise ValueError(
-                f"text has a lone surrogate {text[position]!r} at position {position}, which is no character: decode"
-                " the bytes again, or use text.encode(errors='replace').decode()"
-            ) from error
+            check_characters(text, error)
+            raise
 
     def _padded(
         self, features: Features, padding: Padding, limit: int | None, multiple_of: int | None, side: Side | None

@@ -21,8 +21,18 @@ Ids = Sequence[int] | np.ndarray[Any, Any]
 class TokensAndIds:
     """The part of `RoFormerTokenizer` that reads a finished pipeline: which token has which id."""
 
-    _backend: "Tokenizer"
     settings: TokenizerSettings
+    _backend: "Tokenizer"
+    _ids: dict[str, int]
+    _tokens: list[str]
+
+    def _read_backend(self) -> None:
+        """The tables of a finished pipeline.
+
+        Own tables, since `Tokenizer.id_to_token` spells an added token as the normaliser leaves it.
+        """
+        by_id = sorted(self._backend.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
+        self._ids, self._tokens = dict(by_id), [token for token, _ in by_id]
 
     @property
     def unk_token(self) -> str:
@@ -52,27 +62,27 @@ class TokensAndIds:
     @property
     def unk_token_id(self) -> int:
         """The id of `unk_token`."""
-        return self._id_of(self.unk_token)
+        return self._ids[self.unk_token]
 
     @property
     def sep_token_id(self) -> int:
         """The id of `sep_token`."""
-        return self._id_of(self.sep_token)
+        return self._ids[self.sep_token]
 
     @property
     def pad_token_id(self) -> int:
         """The id of `pad_token`."""
-        return self._id_of(self.pad_token)
+        return self._ids[self.pad_token]
 
     @property
     def cls_token_id(self) -> int:
         """The id of `cls_token`."""
-        return self._id_of(self.cls_token)
+        return self._ids[self.cls_token]
 
     @property
     def mask_token_id(self) -> int:
         """The id of `mask_token`."""
-        return self._id_of(self.mask_token)
+        return self._ids[self.mask_token]
 
     @property
     def all_special_tokens(self) -> list[str]:
@@ -84,7 +94,7 @@ class TokensAndIds:
     @property
     def all_special_ids(self) -> list[int]:
         """The ids of `all_special_tokens`: what `decode(…, skip_special_tokens=True)` leaves out."""
-        return [self._id_of(token) for token in self.all_special_tokens]
+        return [self._ids[token] for token in self.all_special_tokens]
 
     def decode(self, ids: Any, skip_special_tokens: bool = False) -> str:
         """Ids as text: pieces joined, words separated by spaces.
@@ -99,7 +109,8 @@ class TokensAndIds:
         Raises:
             ValueError: An id outside the vocabulary, or more than one sequence.
         """
-        text: str = self._backend.decode(id_list(ids, len(self)), skip_special_tokens=skip_special_tokens)
+        tokens = self._tokens_of(ids, skip_special_tokens)
+        text: str = self._backend.decoder.decode(tokens)
         if self.settings.clean_up_tokenization_spaces:
             for spaced, joined in CLEANED_UP:
                 text = text.replace(spaced, joined)
@@ -117,8 +128,7 @@ class TokensAndIds:
         """The id of a token or the ids of many; what the vocabulary lacks is unknown."""
         if not isinstance(tokens, str):
             return [self.convert_tokens_to_ids(token) for token in tokens]
-        index: int | None = self._backend.token_to_id(tokens)
-        return self.unk_token_id if index is None else index
+        return self._ids.get(tokens, self.unk_token_id)
 
     @overload
     def convert_ids_to_tokens(self, ids: int, skip_special_tokens: bool = False) -> str: ...
@@ -134,14 +144,17 @@ class TokensAndIds:
         Raises:
             ValueError: An id outside the vocabulary.
         """
+        if isinstance(ids, int):
+            return self._tokens_of(ids, skip_special_tokens=False)[0]
+        return self._tokens_of(ids, skip_special_tokens)
+
+    def _tokens_of(self, ids: Any, skip_special_tokens: bool) -> list[str]:
         skipped = set(self.all_special_ids) if skip_special_tokens else set()
-        tokens = [self._token(index) for index in id_list(ids, len(self)) if index not in skipped]
-        return tokens[0] if isinstance(ids, int) and tokens else tokens
+        return [self._tokens[index] for index in id_list(ids, len(self)) if index not in skipped]
 
     def get_vocab(self) -> dict[str, int]:
         """token → id, added tokens included, in the order of the ids."""
-        vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
-        return dict(sorted(vocabulary.items(), key=lambda item: item[1]))
+        return dict(self._ids)
 
     @property
     def vocab_size(self) -> int:
@@ -150,16 +163,4 @@ class TokensAndIds:
         return size
 
     def __len__(self) -> int:
-        size: int = self._backend.get_vocab_size(with_added_tokens=True)
-        return size
-
-    def _id_of(self, token: str) -> int:
-        index: int | None = self._backend.token_to_id(token)
-        # The constructor refuses special tokens without an id.
-        assert index is not None
-        return index
-
-    def _token(self, index: int) -> str:
-        token: str | None = self._backend.id_to_token(index)
-        assert token is not None  # id_list has checked the range, and ids have no gaps
-        return token
+        return len(self._tokens)
