@@ -27,7 +27,7 @@ from .weights import Array, Weights, initialize
 DTYPES = ("float32", "float64")
 
 
-class _RoFormer:
+class RoFormerBase:
     """What the seven models share; `head` is what tells them apart."""
 
     head: ClassVar[str]
@@ -185,19 +185,19 @@ class _RoFormer:
         return f"{type(self).__name__}({sizes}, {self.dtype}, {self.components.name})"
 
 
-class RoFormerModel(_RoFormer):
+class RoFormerModel(RoFormerBase):
     """The encoder (or decoder) itself: last_hidden_state and pooler_output."""
 
     head = "base"
 
 
-class RoFormerForMaskedLM(_RoFormer):
+class RoFormerForMaskedLM(RoFormerBase):
     """Predicts masked tokens: logits (batch, seq_len, vocab_size), loss (n,)."""
 
     head = "masked_lm"
 
 
-class RoFormerForCausalLM(_RoFormer):
+class RoFormerForCausalLM(RoFormerBase):
     """Predicts the next token and never sees it: logits (batch, seq_len, vocab_size), loss (n,)."""
 
     head = "causal_lm"
@@ -205,31 +205,31 @@ class RoFormerForCausalLM(_RoFormer):
     generate = generate
 
 
-class RoFormerForSequenceClassification(_RoFormer):
+class RoFormerForSequenceClassification(RoFormerBase):
     """Classifies, or regresses, a whole sequence: logits (batch, num_labels), loss (batch,)."""
 
     head = "sequence_classification"
 
 
-class RoFormerForTokenClassification(_RoFormer):
+class RoFormerForTokenClassification(RoFormerBase):
     """Classifies every token: logits (batch, seq_len, num_labels), loss (n,)."""
 
     head = "token_classification"
 
 
-class RoFormerForMultipleChoice(_RoFormer):
+class RoFormerForMultipleChoice(RoFormerBase):
     """Chooses one of several sequences: inputs (batch, choices, seq_len), logits (batch, choices), loss (batch,)."""
 
     head = "multiple_choice"
 
 
-class RoFormerForQuestionAnswering(_RoFormer):
+class RoFormerForQuestionAnswering(RoFormerBase):
     """Finds a span: start_logits and end_logits (batch, seq_len), loss (batch,)."""
 
     head = "question_answering"
 
 
-MODELS: dict[str, type[_RoFormer]] = {
+MODELS: dict[str, type[RoFormerBase]] = {
     model.head: model
     for model in (
         RoFormerModel,

@@ -1,0 +1,109 @@
+"""This package as an implementation under test: what a conformance suite asks of anybody, answered by our models.
+
+The suite is not imported: an adapter is any object with a name, a version, capabilities and `load`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Any
+
+from .components import Components, components_named
+from .config import RoFormerConfig
+from .models import DTYPES, MODELS, RoFormerBase
+from .outputs import ModelOutput
+from .validation.binding import argument_order, keyword_only
+from .weights import HEADS
+
+CAPABILITIES: Mapping[str, Any] = MappingProxyType(
+    {
+        "heads": HEADS,
+        "dtypes": DTYPES,
+        "call_styles": ("keywords", "dict", "list", "tuple", "single"),
+        "training": True,
+        "cache": True,
+        "cross_attention": True,
+        "head_mask": True,
+        "pruning": True,
+        "resizing": True,
+        "saving": True,
+        "generation": True,
+        "gradients": False,
+        "fixed_weights": False,
+        "profile": "documented",
+    }
+)
+
+
+class NumpyAdapter:
+    """Loads our models for a suite: `components` is "kernels", "equations" or a table of your own."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, components: str | Components = "kernels") -> None:
+        self.components = components_named(components)
+        self.name = "numpy" if self.components.name == "kernels" else f"numpy-{self.components.name}"
+        self.version = version("roformer-reference")
+
+    def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> NumpyModel:
+        """The model called `head` with the given flat Hugging Face weights."""
+        options = {"dtype": dtype, "components": self.components}
+        return NumpyModel(MODELS[head].from_weights(RoFormerConfig.from_dict(config), weights, **options))
+
+    def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str) -> NumpyModel:
+        """The model that `NumpyModel.save` wrote to `path`."""
+        return NumpyModel(MODELS[head].from_pretrained(path, dtype=dtype, components=self.components))
+
+
+class NumpyModel:
+    """One loaded model, called in the styles that the contract knows (IN-2)."""
+
+    def __init__(self, model: RoFormerBase) -> None:
+        self.model = model
+
+    def __call__(
+        self, inputs: Mapping[str, Any], *, style: str = "keywords", options: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """Call with `inputs` in `style`; `options` go by keyword, `seed` among them is dropout's randomness.
+
+        Returns:
+            the outputs by name; a plain tuple (return_dict=False) under the one name "tuple".
+        """
+        named = dict(options or {})
+        if "seed" in named:
+            named["generator"] = named.pop("seed")
+        output = self._call(dict(inputs), style, named)
+        return output if isinstance(output, ModelOutput) else {"tuple": output}
+
+    def _call(self, inputs: dict[str, Any], style: str, named: dict[str, Any]) -> Any:
+        if style == "keywords":
+            return self.model(**inputs, **named)
+        if style == "dict":
+            return self.model(inputs, **named)
+        named |= {name: inputs.pop(name) for name in keyword_only(self.model.head) if name in inputs}
+        if style == "single":
+            return self.model(inputs.pop("input_ids"), **inputs, **named)
+        order = argument_order(self.model.head)
+        items = [inputs.get(name) for name in order]
+        while items and items[-1] is None:
+            items.pop()
+        return self.model({"list": list, "tuple": tuple}[style](items), **named)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to the folder `path`."""
+        self.model.save_pretrained(path)
+
+    def prune_heads(self, heads: Mapping[int, list[int]]) -> None:
+        """Take attention heads out for good."""
+        self.model.prune_heads(heads)
+
+    def resize_token_embeddings(self, vocab_size: int) -> None:
+        """Grow or cut the vocabulary."""
+        self.model.resize_token_embeddings(vocab_size)
+
+    def generate(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+        """Continue the prompts of `inputs`; only a causal language model can."""
+        return self.model.generate(**inputs, **options)  # type: ignore[attr-defined]
