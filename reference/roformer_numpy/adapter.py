@@ -50,8 +50,8 @@ class NumpyAdapter:
 
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> NumpyModel:
         """The model called `head` with the given flat Hugging Face weights."""
-        options = {"dtype": dtype, "components": self.components}
-        return NumpyModel(MODELS[head].from_weights(RoFormerConfig.from_dict(config), weights, **options))
+        described = RoFormerConfig.from_dict(config)
+        return NumpyModel(MODELS[head].from_weights(described, weights, dtype=dtype, components=self.components))
 
     def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str) -> NumpyModel:
         """The model that `NumpyModel.save` wrote to `path`."""
