@@ -5,8 +5,10 @@ import hashlib
 import json
 import multiprocessing
 import pickle
+import re
 import subprocess
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ GOLDEN = json.loads((FIXTURES / "tokenization" / "golden.json").read_text(encodi
 CASES = [pytest.param(case, kind, id=f"{case['name']}-{kind}") for case in GOLDEN["cases"] for kind in case["expected"]]
 SENTENCE = "今天天气非常好，我们一起去公园散步。Hello, my dog is cute 😀"
 
-Mapping = dict[str, Any]
+Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +34,12 @@ def tokenizer() -> RoFormerTokenizer:
     return RoFormerTokenizer(VOCABULARY)
 
 
-def as_lists(encoding: BatchEncoding) -> Mapping:
+def as_lists(encoding: BatchEncoding) -> Json:
     """What JSON would make of an encoding."""
     return json.loads(json.dumps(dict(encoding)))
 
 
-def for_this_tokenizer(case: Mapping, kind: str) -> RoFormerTokenizer:
+def for_this_tokenizer(case: Json, kind: str) -> RoFormerTokenizer:
     """The tokenizer with the options of a recorded case."""
     return RoFormerTokenizer(VOCABULARY, word_segmentation=kind, **case["options"])
 
@@ -46,7 +48,7 @@ def for_this_tokenizer(case: Mapping, kind: str) -> RoFormerTokenizer:
 
 
 @pytest.mark.parametrize(("case", "kind"), CASES)
-def test_ids_types_masks_and_offsets_equal_the_recorded_ones(case: Mapping, kind: str) -> None:
+def test_ids_types_masks_and_offsets_equal_the_recorded_ones(case: Json, kind: str) -> None:
     """TOK-1, TOK-3: every feature of every recorded call, word and character tokenizer."""
     encoding = for_this_tokenizer(case, kind)(
         **case["call"], return_offsets_mapping=True, return_special_tokens_mask=True
@@ -55,7 +57,7 @@ def test_ids_types_masks_and_offsets_equal_the_recorded_ones(case: Mapping, kind
 
 
 @pytest.mark.parametrize(("case", "kind"), CASES)
-def test_tokens_and_decoded_text_equal_the_recorded_ones(case: Mapping, kind: str) -> None:
+def test_tokens_and_decoded_text_equal_the_recorded_ones(case: Json, kind: str) -> None:
     """TOK-3: ids become the tokens and the text that transformers 4.37 makes of them."""
     tokenizer, expected = for_this_tokenizer(case, kind), case["expected"][kind]
     ids = expected["encoding"]["input_ids"]
@@ -81,8 +83,6 @@ def test_a_word_of_the_vocabulary_is_one_token_and_another_is_cut_into_character
 
 def test_cjk_characters_are_those_that_the_library_separates() -> None:
     """TOK-1: the character ranges equal those of BertNormalizer, over all of Unicode."""
-    import re
-
     from tokenizers.normalizers import BertNormalizer
 
     normalizer = BertNormalizer(clean_text=False, handle_chinese_chars=True, strip_accents=False, lowercase=False)
@@ -352,6 +352,13 @@ def test_tensors_without_tensorflow_say_how_to_install_it(
         tokenizer("好", return_tensors="tf")
 
 
+def test_tensors_are_int32_tensors_of_tensorflow(tokenizer: RoFormerTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TOK-3: "tf" hands every feature to tensorflow.constant, as int32 like transformers."""
+    monkeypatch.setitem(sys.modules, "tensorflow", types.SimpleNamespace(constant=lambda *given: given))
+    encoding = tokenizer("好", return_tensors="tf")
+    assert {(array.shape, dtype) for array, dtype in encoding.values()} == {((1, 3), "int32")}
+
+
 # Bad input
 
 
@@ -396,7 +403,7 @@ CALL_ERRORS = [
 
 @pytest.mark.parametrize(("call", "error", "message"), CALL_ERRORS)
 def test_a_wrong_call_says_what_is_expected(
-    tokenizer: RoFormerTokenizer, call: Mapping, error: type[Exception], message: str
+    tokenizer: RoFormerTokenizer, call: Json, error: type[Exception], message: str
 ) -> None:
     """TOK-3: argument, expected, got, what to do."""
     with pytest.raises(error, match=message):
@@ -500,7 +507,7 @@ def test_what_is_no_vocabulary_is_refused(vocabulary: Any, error: type[Exception
         ({"added_tokens": [{"content": "<a>", "id": 9999}]}, ValueError, "the id 9999, the vocabulary leads to 4754"),
     ],
 )
-def test_wrong_options_are_refused(options: Mapping, error: type[Exception], message: str) -> None:
+def test_wrong_options_are_refused(options: Json, error: type[Exception], message: str) -> None:
     """TOK-1: checked once, at construction."""
     with pytest.raises(error, match=message):
         RoFormerTokenizer(VOCABULARY, **options)
@@ -522,6 +529,11 @@ def test_a_hub_name_is_answered_with_how_to_download_it() -> None:
         ({"tokenizer.json": "[1]"}, "expected a JSON object, got list"),
         ({"tokenizer.json": '{"model": {"type": "BPE"}}'}, "expected a WordPiece model .* got BPE"),
         ({"vocab.txt": SPECIAL, "tokenizer_config.json": '{"tokenizer_class": "T5Tokenizer"}'}, "got 'T5Tokenizer'"),
+        ({"vocab.txt": SPECIAL, "added_tokens.json": '{"<a>": "five"}'}, "an added token lacks its content or its id"),
+        (
+            {"vocab.txt": SPECIAL, "tokenizer_config.json": '{"added_tokens_decoder": {"5": {}}}'},
+            "an added token lacks its content or its id",
+        ),
     ],
 )
 def test_a_folder_of_something_else_is_refused(files: dict[str, str], message: str, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _pad_row(row: list[Any], length: int, value: Any, side: Side) -> list[Any]:
 
 
 def to_tensors(features: Features, kind: TensorKind | None) -> Features:
-    """Lists as arrays: "np" gives int64 of NumPy, "tf" tensors of TensorFlow, None leaves them alone.
+    """Lists as arrays: "np" gives int64 of NumPy, "tf" int32 of TensorFlow, both as transformers; None leaves them alone.
 
     Raises:
         ValueError: Another kind, or rows of different length.
@@ -113,7 +113,9 @@ def to_tensors(features: Features, kind: TensorKind | None) -> Features:
     if kind == "np":
         return arrays
     tensorflow = import_extra("tensorflow")
-    return {name: tensorflow.constant(array) for name, array in arrays.items()}
+    return {
+        name: tensorflow.constant(array, "int32" if array.dtype == np.int64 else None) for name, array in arrays.items()
+    }
 
 
 def _array(name: str, value: Any) -> "np.ndarray[Any, Any]":

@@ -46,10 +46,10 @@ def read_folder(folder: str | PathLike[str]) -> TokenizerFiles:
     pipeline = _read_json(path / "tokenizer.json")
     if pipeline:
         vocabulary, found, added = _read_pipeline(path / "tokenizer.json", pipeline)
-        return TokenizerFiles(vocabulary, found | options, _merged(added, special | config))
+        return TokenizerFiles(vocabulary, found | options, _merged(path, added, special | config))
     vocabulary = load_vocabulary(path / "vocab.txt")
     added = [{"content": content, "id": index} for content, index in _read_json(path / "added_tokens.json").items()]
-    return TokenizerFiles(vocabulary, options, _merged(added, special | config))
+    return TokenizerFiles(vocabulary, options, _merged(path, added, special | config))
 
 
 def write_folder(
@@ -156,11 +156,14 @@ def _read_pipeline(path: Path, pipeline: dict[str, Any]) -> tuple[dict[str, int]
     return check_ids(model.get("vocab") or {}), options, list(pipeline.get("added_tokens") or [])
 
 
-def _merged(added: list[AddedToken], config: dict[str, Any]) -> tuple[AddedToken, ...]:
+def _merged(path: Path, added: list[Any], config: dict[str, Any]) -> tuple[AddedToken, ...]:
     """Added tokens of a file with their flags from tokenizer_config.json, which also may have more of them."""
-    decoder = config.get("added_tokens_decoder") or {}
-    declared = {token["content"]: {**token, "id": int(index)} for index, token in decoder.items()}
-    listed = {token["content"]: dict(token) for token in added}
+    try:
+        decoder = config.get("added_tokens_decoder") or {}
+        declared = {token["content"]: {**token, "id": int(index)} for index, token in decoder.items()}
+        listed = {token["content"]: {**token, "id": int(token["id"])} for token in added}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: an added token lacks its content or its id ({error!r})") from error
     special = {_content(token) for token in config.get("additional_special_tokens") or []}
     tokens = {content: declared.get(content, {}) | listed.get(content, {}) for content in declared | listed}
     return tuple(token | ({"special": True} if content in special else {}) for content, token in tokens.items())

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Container
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from roformer_numpy.tokenization.extras import import_extra
 
 if TYPE_CHECKING:
-    from tokenizers import NormalizedString, PreTokenizedString
+    from tokenizers import PreTokenizedString
 
 Span = tuple[int, int]
 
@@ -49,20 +49,16 @@ class JiebaWords:
         return spans
 
 
-def cut(text: "NormalizedString", spans: list[Span], origin: int = 0) -> list["NormalizedString"]:
-    """The slices of `text` at `spans`, which count from `origin`.
+def cut(text: Any, spans: list[Span], origin: int = 0) -> list[Any]:
+    """Slices a `NormalizedString` at `spans`, which count from `origin`.
 
     A slice costs the length of what it is cut from, so the text is halved first: n log n instead of n² in all.
     """
     if len(spans) <= SPANS_PER_LEAF:
-        return [_slice(text, start - origin, end - origin) for start, end in spans]
+        return [text[start - origin : end - origin] for start, end in spans]
     middle = len(spans) // 2
-    halves = []
+    slices = []
     for half in (spans[:middle], spans[middle:]):
         first, last = half[0][0], half[-1][1]
-        halves += cut(_slice(text, first - origin, last - origin), half, first)
-    return halves
-
-
-def _slice(text: "NormalizedString", start: int, end: int) -> "NormalizedString":
-    return cast("NormalizedString", text[start:end])
+        slices += cut(text[first - origin : last - origin], half, first)
+    return slices

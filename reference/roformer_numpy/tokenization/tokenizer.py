@@ -177,7 +177,7 @@ class RoFormerTokenizer(TokensAndIds):
             return_special_tokens_mask: Also return `special_tokens_mask`: 1 for special tokens and padding.
             return_attention_mask: Return `attention_mask`: 1 = attend.
             return_token_type_ids: Return `token_type_ids`: 0 for the first sequence, 1 for the second.
-            return_tensors: None (lists), "np" (int64, always of rank 2), "tf".
+            return_tensors: None (lists), "np" (int64) or "tf" (int32), both of rank 2 also for one text.
             padding_side: "right" or "left", None means the tokenizer's.
             pad_to_multiple_of: Rounds the padded length up.
 
