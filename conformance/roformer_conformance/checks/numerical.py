@@ -1,0 +1,40 @@
+"""NUM: agreement with the float64 oracle at every output, earliest first."""
+
+from __future__ import annotations
+
+from ..protocol import HEADS
+from ..registry import check
+from ..strategies import Case
+from ..trial import Trial
+
+TRACES = {"output_hidden_states": True, "output_attentions": True}
+
+
+@check("NUM-1", "parity", heads="all")
+def agrees_with_the_oracle(trial: Trial, case: Case) -> None:
+    """Every output of every head lies within the budget of the float64 oracle."""
+    inputs = {**case.inputs(), **case.labels()}
+    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
+
+
+@check("NUM-1", "parity-initial-weights", heads="all", effort=0.4, profiles=("hf_init",))
+def agrees_on_initial_weights(trial: Trial, case: Case) -> None:
+    """Freshly initialised weights, as the transformers library draws them, give the oracle's outputs."""
+    inputs = case.inputs()
+    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
+
+
+@check("NUM-1", "parity-large-scores", effort=0.4, profiles=("high_score",), also=("MASK-1",))
+def agrees_on_large_scores(trial: Trial, case: Case) -> None:
+    """Attention scores in the hundreds give the oracle's outputs."""
+    inputs = case.inputs()
+    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
+
+
+@check(
+    "NUM-1", "parity-long", effort=0.2, heads=HEADS[:1], min_seq_len=150, max_seq_len=170, max_position_embeddings=192
+)
+def agrees_on_long_sequences(trial: Trial, case: Case) -> None:
+    """A sequence of more than a hundred tokens gives the oracle's outputs: angles stay exact at large positions."""
+    inputs = case.inputs()
+    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)

@@ -1,0 +1,89 @@
+"""The judge's own computation: the equations in float64, and legitimate runs in the candidate's type.
+
+The only module of this package that imports the reference.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from roformer_numpy.checkpoints.names import foreign_name, foreign_shape, with_prefix
+from roformer_numpy.components import EQUATIONS, Components
+from roformer_numpy.config import RoFormerConfig
+from roformer_numpy.models import MODELS
+from roformer_numpy.weights import weight_shapes
+
+from .protocol import Array, Outputs, flatten
+
+# Components whose results every implementation rounds in its own way; the others move data or are made of these.
+_ROUNDED = (
+    "add_token_types", "layer_norm", "rotate", "attention_scores", "attention_probs", "attend", "activate",
+    "cross_entropy", "active_cross_entropy", "span_cross_entropy", "squared_error", "binary_cross_entropy",
+)  # fmt: skip
+
+
+def schema(config: Mapping[str, Any], head: str) -> dict[str, tuple[int, ...]]:
+    """Flat Hugging Face names and shapes of all weights that the model called `head` has."""
+    own = weight_shapes(RoFormerConfig.from_dict(config), head)
+    return {with_prefix(foreign_name(name, head), head): foreign_shape(name, shape) for name, shape in own.items()}
+
+
+class Oracle:
+    """One model in float64 by the equations, and the same model as sloppily as arithmetic allows."""
+
+    def __init__(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Array]) -> None:
+        self.head, self.config, self.weights = head, RoFormerConfig.from_dict(config), weights
+
+    def run(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
+        """Every output in float64."""
+        return self._run(inputs, options, "float64", EQUATIONS)
+
+    def legitimate_runs(
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = 8
+    ) -> list[Outputs]:
+        """`count` runs in `dtype`, each with sums in another order and every result off by up to one rounding."""
+        return [
+            self._run(inputs, options, dtype, perturbed(np.random.default_rng(number), dtype))
+            for number in range(count)
+        ]
+
+    def _run(
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, components: Components
+    ) -> Outputs:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a missing pooler is the case's, not the oracle's, concern
+            model = MODELS[self.head].from_weights(self.config, self.weights, dtype=dtype, components=components)
+        named = {"generator" if name == "seed" else name: value for name, value in options.items()}
+        with np.errstate(all="ignore"):
+            return flatten(model(**inputs, **named))
+
+
+def perturbed(generator: np.random.Generator, dtype: str) -> Components:
+    """The equations as another careful implementation might evaluate them in `dtype`."""
+    unit = np.finfo(dtype).eps / 2
+
+    def rounded(function: Callable[..., Array]) -> Callable[..., Array]:
+        def run(*args: Any) -> Array:
+            result = function(*args)
+            return (result * (1.0 + unit * generator.uniform(-1.0, 1.0, result.shape))).astype(result.dtype)
+
+        return run
+
+    def dense(x: Array, kernel: Array, bias: Array) -> Array:
+        order = generator.permutation(len(kernel))
+        cut = int(generator.integers(1, len(kernel) + 1))
+        first, rest = order[:cut], order[cut:]
+        return x[..., first] @ kernel[first] + (x[..., rest] @ kernel[rest] + bias)
+
+    def feed_forward(x: Array, intermediate: Any, output: Any, hidden_act: str) -> Array:
+        inner = components.activate(components.dense(x, intermediate.kernel, intermediate.bias), hidden_act)
+        return components.dense(inner, output.kernel, output.bias)
+
+    changed: dict[str, Any] = {name: rounded(getattr(EQUATIONS, name)) for name in _ROUNDED}
+    components = replace(EQUATIONS, **changed | {"dense": rounded(dense), "feed_forward": feed_forward})
+    return components

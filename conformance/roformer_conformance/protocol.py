@@ -1,0 +1,132 @@
+"""What the suite asks of an implementation: an adapter that loads models, and models that can be called.
+
+An adapter needs to import nothing of ours. The least it has is
+
+    class Adapter:
+        name, version = "mine", "1.0"
+        capabilities = {"heads": ["base"], "dtypes": ["float32"], "call_styles": ["keywords"]}
+        def load(self, head, config, weights, dtype): ...     # → model(inputs, style="keywords", options={}) → outputs
+
+`config` is a config.json's mapping, `weights` flat Hugging Face names to arrays in PyTorch's layout. A model returns
+its outputs by name; several arrays of one kind as a tuple or as `hidden_states.0`, `hidden_states.1`, …
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Outputs = dict[str, Any]
+
+HEADS = (
+    "base", "masked_lm", "causal_lm", "sequence_classification", "token_classification", "multiple_choice",
+    "question_answering",
+)  # fmt: skip
+CALL_STYLES = ("keywords", "dict", "list", "tuple", "single")
+
+
+class AdapterError(Exception):
+    """An adapter does not fit the protocol; the message says what is missing or wrong."""
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    def __call__(self, inputs: Mapping[str, Any], *, style: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Outputs by name; with return_dict=False the one name "tuple" holding the plain tuple."""
+
+
+class Adapter(Protocol):
+    """An implementation under test."""
+
+    name: str
+    version: str
+    capabilities: Mapping[str, Any]
+
+    def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> Model:
+        """The model called `head` with these weights."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an adapter claims; a check that needs more is reported as not claimed, never as passed."""
+
+    heads: tuple[str, ...]
+    dtypes: tuple[str, ...] = ("float32",)
+    call_styles: tuple[str, ...] = ("keywords",)
+    training: bool = False
+    cache: bool = False
+    cross_attention: bool = False
+    head_mask: bool = False
+    pruning: bool = False
+    resizing: bool = False
+    saving: bool = False
+    generation: bool = False
+    gradients: bool = False
+    fixed_weights: bool = False
+    profile: str = "documented"
+
+    @classmethod
+    def of(cls, adapter: Any) -> Capabilities:
+        """The capabilities of an adapter.
+
+        Raises:
+            AdapterError: an attribute is missing, a claim is unknown or none of the known values.
+        """
+        for name in ("name", "version", "capabilities", "load"):
+            if not hasattr(adapter, name):
+                raise AdapterError(
+                    f"{adapter!r} has no attribute {name!r}; an adapter has name, version, capabilities, load"
+                )
+        claims = dict(adapter.capabilities)
+        known = {item.name for item in fields(cls)}
+        if claims.keys() - known:
+            raise AdapterError(f"capabilities {sorted(claims.keys() - known)} are not known; known are {sorted(known)}")
+        for name, allowed in (("heads", HEADS), ("call_styles", CALL_STYLES), ("dtypes", ("float32", "float64"))):
+            claims[name] = tuple(claims.get(name, ("float32",) if name == "dtypes" else ("keywords",)))
+            wrong = [item for item in claims[name] if item not in allowed]
+            if wrong or not claims[name]:
+                raise AdapterError(f"capabilities[{name!r}] is {claims[name]}, allowed are some of {allowed}")
+        return cls(**claims)
+
+
+def find_adapter(name: str) -> Any:
+    """The adapter that a command line names: `numpy`, `numpy-equations`, or `module:attribute`.
+
+    Raises:
+        AdapterError: nothing goes by that name, or the module cannot be imported.
+    """
+    if name in ("numpy", "numpy-equations"):
+        from roformer_numpy.adapter import NumpyAdapter
+
+        return NumpyAdapter("kernels" if name == "numpy" else "equations")
+    module, separator, attribute = name.partition(":")
+    if not separator:
+        raise AdapterError(f"no implementation is called {name!r}; known are numpy, numpy-equations, module:attribute")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise AdapterError(f"{name!r} cannot be imported: {error}") from error
+    return found() if isinstance(found, type) else found
+
+
+def flatten(outputs: Mapping[str, Any]) -> Outputs:
+    """Outputs with tuples spread out: `hidden_states.0`, `past_key_values.1.0`; every value an array."""
+    flat: Outputs = {}
+    for name, value in outputs.items():
+        _spread(name, value, flat)
+    return flat
+
+
+def _spread(name: str, value: Any, flat: Outputs) -> None:
+    if isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _spread(f"{name}.{number}", item, flat)
+    elif value is not None:
+        flat[name] = np.asarray(value)

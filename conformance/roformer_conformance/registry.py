@@ -1,0 +1,105 @@
+"""What a check is, and the list of all of them.
+
+A check is a function that tries one claim of a clause on one drawn case and raises `Violation` when it does not hold.
+It is declared where it is written:
+
+    @check("MASK-1", "weight-is-zero", needs=("attentions",))
+    def masked_keys_weigh_nothing(trial: Trial, case: Case) -> None: ...
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from .protocol import HEADS, Capabilities
+from .strategies import Case, cases
+
+if TYPE_CHECKING:
+    from .trial import Trial
+
+Function = Callable[["Trial", Case], None]
+
+# The heads a check may ask for by one word. "backbone" is the base model, or the first head there is: the claim is
+# about the encoder, and seeing it once is enough.
+TOKEN_HEADS = ("base", "masked_lm", "causal_lm", "token_classification", "question_answering")
+LOSS_HEADS = tuple(head for head in HEADS if head != "base")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim and the function that tries it; `id` begins with its clause and is never reused."""
+
+    id: str
+    clause: str
+    claim: str
+    function: Function
+    heads: tuple[str, ...] | str
+    needs: tuple[str, ...]
+    effort: float  # how many examples, relative to the level's number
+    drawn: Mapping[str, Any]  # what `cases` is asked for
+    also: tuple[str, ...]  # further clauses that the same attempt bears on
+
+    def heads_for(self, capabilities: Capabilities) -> tuple[str, ...]:
+        """The heads of an implementation that this check runs on; none when it claims too little."""
+        if not all(getattr(capabilities, need) for need in self.needs):
+            return ()
+        if self.heads == "backbone":
+            return tuple(head for head in HEADS if head in capabilities.heads)[:1]
+        wanted = HEADS if self.heads == "all" else self.heads
+        return tuple(head for head in wanted if head in capabilities.heads)
+
+    def strategy(self, head: str) -> st.SearchStrategy[Case]:
+        """The cases that this check is tried on."""
+        return cases(head, **self.drawn)
+
+
+_CHECKS: dict[str, Check] = {}
+
+
+def check(
+    clause: str,
+    name: str,
+    *,
+    heads: tuple[str, ...] | str = "backbone",
+    needs: tuple[str, ...] = (),
+    effort: float = 1.0,
+    also: tuple[str, ...] = (),
+    **drawn: Any,
+) -> Callable[[Function], Function]:
+    """Register the decorated function as a check; its docstring's first line is the claim.
+
+    Args:
+        clause: the clause it is about.
+        name: what is tried, a few words with hyphens.
+        heads: "backbone", "all", or the heads it makes sense for.
+        needs: capabilities without which an implementation is not asked.
+        effort: examples relative to the level's number; less for slow checks.
+        also: further clauses that it bears on.
+        drawn: passed to `strategies.cases`.
+    """
+
+    def register(function: Function) -> Function:
+        identifier = f"{clause}/{name}"
+        if identifier in _CHECKS:
+            raise ValueError(f"two checks are called {identifier}")
+        claim = (function.__doc__ or "").strip().partition("\n")[0]
+        _CHECKS[identifier] = Check(identifier, clause, claim, function, heads, needs, effort, drawn, also)
+        return function
+
+    return register
+
+
+def all_checks() -> Mapping[str, Check]:
+    """Every check by its id, in the order of the families' modules."""
+    from . import checks
+
+    for module in sorted(pkgutil.iter_modules(checks.__path__), key=lambda item: item.name):
+        importlib.import_module(f"{checks.__name__}.{module.name}")
+    return MappingProxyType(_CHECKS)

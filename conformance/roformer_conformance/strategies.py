@@ -1,0 +1,189 @@
+"""Hypothesis strategies: what a check is tried on.
+
+A case is drawn as a few small integers and names; its arrays come from one seed, never element by element, so that
+drawing is fast and a failure shrinks to something a person can read. All sizes of a case differ from each other, so
+that no transposed axis passes unseen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from .protocol import Array
+
+HIDDEN_ACTS = (
+    "gelu", "gelu_new", "gelu_fast", "quick_gelu", "gelu_10", "relu", "selu", "silu", "swish", "mish", "sigmoid",
+    "tanh",
+)  # fmt: skip
+MASKS = ("none", "right", "left", "irregular", "blind_row")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to try: a model's sizes and weights, and the shape of its input. Equal cases give equal arrays."""
+
+    head: str
+    config: Mapping[str, Any]
+    profile: str
+    batch: int
+    seq_len: int
+    mask: str
+    seed: int
+    choices: int = 3
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """The shape of input_ids."""
+        if self.head == "multiple_choice":
+            return (self.batch, self.choices, self.seq_len)
+        return (self.batch, self.seq_len)
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """Randomness of its own for each purpose."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+    def inputs(self) -> dict[str, Array]:
+        """input_ids, token_type_ids and, unless the mask is "none", attention_mask."""
+        draw = self.generator("inputs")
+        inputs = {
+            "input_ids": draw.integers(0, self.config["vocab_size"], self.lead),
+            "token_type_ids": draw.integers(0, self.config["type_vocab_size"], self.lead),
+        }
+        return inputs if self.mask == "none" else {**inputs, "attention_mask": self.attention_mask()}
+
+    def attention_mask(self) -> Array:
+        """int64 of the shape of input_ids; every row but a blind one keeps at least one token."""
+        rows = int(np.prod(self.lead[:-1]))
+        mask = np.ones((rows, self.seq_len), np.int64)
+        draw = self.generator("mask")
+        for row in mask:
+            _MASKERS[self.mask](row, draw)
+        if self.mask == "blind_row" and rows:
+            mask[rows // 2] = 0
+        return mask.reshape(self.lead)
+
+    def embeddings(self) -> Array:
+        """inputs_embeds that are no rows of the table."""
+        shape = (*self.lead, self.config["embedding_size"])
+        return self.generator("embeddings").standard_normal(shape).astype(np.float32)
+
+    def labels(self) -> dict[str, Array]:
+        """The labels that this head's loss takes, −100 among those of single tokens."""
+        draw, config = self.generator("labels"), self.config
+        if self.head == "question_answering":
+            return {name: draw.integers(0, self.seq_len, self.batch) for name in ("start_positions", "end_positions")}
+        if self.head == "multiple_choice":
+            return {"labels": draw.integers(0, self.choices, self.batch)}
+        if self.head == "sequence_classification":
+            return {"labels": draw.integers(0, config["num_labels"], self.batch)}
+        classes = config["num_labels"] if self.head == "token_classification" else config["vocab_size"]
+        labels = draw.integers(0, classes, self.lead)
+        return {} if self.head == "base" else {"labels": np.where(draw.random(self.lead) < 0.3, -100, labels)}
+
+    def with_config(self, **changes: Any) -> Case:
+        """The same case with other fields of the configuration."""
+        return dataclasses.replace(self, config={**self.config, **changes})
+
+    def described(self) -> str:
+        """One line that tells what is special about this case."""
+        sizes = ", ".join(f"{short}={self.config[name]}" for short, name in _SHORT_NAMES.items())
+        call = f"{self.head}, batch {self.batch}, seq_len {self.seq_len}, mask {self.mask}"
+        return f"{call}, {self.profile} weights, {sizes}, seed {self.seed}"
+
+
+_SHORT_NAMES = {
+    "V": "vocab_size", "E": "embedding_size", "H": "hidden_size", "N": "num_attention_heads", "L": "num_hidden_layers",
+    "FFN": "intermediate_size", "act": "hidden_act", "rotary_value": "rotary_value",
+}  # fmt: skip
+
+
+def _mask_right(row: Array, draw: np.random.Generator) -> None:
+    row[int(draw.integers(1, len(row) + 1)) :] = 0
+
+
+def _mask_left(row: Array, draw: np.random.Generator) -> None:
+    row[: int(draw.integers(0, len(row)))] = 0
+
+
+def _mask_irregular(row: Array, draw: np.random.Generator) -> None:
+    kept = int(draw.integers(0, len(row)))
+    row[:] = draw.random(len(row)) < 0.6
+    row[kept] = 1
+
+
+_MASKERS: dict[str, Callable[[Array, np.random.Generator], None]] = {
+    "none": lambda row, draw: None,
+    "right": _mask_right,
+    "left": _mask_left,
+    "irregular": _mask_irregular,
+    "blind_row": _mask_irregular,
+}
+
+
+@st.composite
+def configs(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
+    """A small configuration whose sizes all differ: head sizes from 2, one head, odd FFN, E ≠ H among them."""
+    heads = fixed.get("num_attention_heads", draw(st.integers(1, 4)))
+    # LayerNorm over two features can only answer ±1, which hides everything; six is the least that shows a mistake
+    hidden = heads * 2 * max(draw(st.integers(1, 4)), -(-3 // heads))
+    taken = {heads, hidden // heads, hidden}
+    labels = draw(st.integers(2, 7))
+    config = {
+        "hidden_size": hidden,
+        "num_attention_heads": heads,
+        "num_hidden_layers": draw(st.integers(1, 3)),
+        "embedding_size": hidden if draw(st.booleans()) else _distinct(draw(st.integers(3, 14)), taken),
+        "intermediate_size": _distinct(draw(st.integers(3, 31)), taken),
+        "vocab_size": _distinct(draw(st.integers(17, 41)), taken),
+        "type_vocab_size": _distinct(draw(st.integers(2, 6)), taken),
+        "num_labels": fixed.get("num_labels") or _distinct(labels, taken),
+        "max_position_embeddings": 48,
+        "hidden_act": draw(st.sampled_from(HIDDEN_ACTS)),
+        "rotary_value": draw(st.booleans()),
+    }
+    return {**config, **fixed}
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    /,
+    head: str,
+    *,
+    masks: Sequence[str] = MASKS,
+    profiles: Sequence[str] = ("strong",),
+    min_batch: int = 1,
+    min_seq_len: int = 1,
+    max_seq_len: int = 11,
+    **config: Any,
+) -> Case:
+    """A case for the model called `head`; `config` fixes fields of the configuration."""
+    drawn = draw(configs(**config))
+    if head == "causal_lm":
+        drawn["is_decoder"] = True
+    taken = {value for value in drawn.values() if type(value) is int}
+    seq_len = draw(st.integers(min_seq_len, max_seq_len))
+    batch = draw(st.integers(min_batch, 4))
+    return Case(
+        head=head,
+        config=drawn,
+        profile=draw(st.sampled_from(tuple(profiles))),
+        batch=batch,
+        seq_len=seq_len if seq_len == min_seq_len else _distinct(seq_len, {*taken, batch}),
+        mask=draw(st.sampled_from(tuple(masks))),
+        seed=draw(st.integers(0, 2**16)),
+    )
+
+
+def _distinct(size: int, taken: set[int]) -> int:
+    """The next size that no other axis has; it is taken from then on."""
+    while size in taken:
+        size += 1
+    taken.add(size)
+    return size

@@ -1,0 +1,162 @@
+"""One attempt at one claim: what a check can do with the implementation under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .budget import FAILS_AT, Verdict, judge
+from .oracle import Oracle, schema
+from .protocol import Adapter, Array, Model, Outputs, flatten
+from .strategies import Case
+from .weights import draw_weights
+
+# Outputs from the first to the last: a difference is reported where it first shows.
+_TAP_ORDER = (
+    "hidden_states",
+    "attentions",
+    "cross_attentions",
+    "past_key_values",
+    "last_hidden_state",
+    "pooler_output",
+)
+
+
+class Violation(AssertionError):
+    """A claim does not hold; the message says what was compared, where, what was got and what was expected."""
+
+    def __init__(self, message: str, grade: float | None = None) -> None:
+        super().__init__(message)
+        self.grade = grade
+
+
+@dataclass
+class Trial:
+    """An implementation under test, the type it computes in, and the largest grade seen so far."""
+
+    adapter: Adapter
+    dtype: str
+    k: float = FAILS_AT
+    grade: float = 0.0
+
+    def weights(self, case: Case) -> dict[str, Array]:
+        """The case's weights, representable in the implementation's type, as float64 arrays."""
+        return draw_weights(schema(case.config, case.head), case.profile, case.seed, self.dtype)
+
+    def load(self, case: Case, weights: Mapping[str, Array] | None = None) -> Model:
+        """The case's model, with its own weights or with changed ones."""
+        weights = self.weights(case) if weights is None else weights
+        given = {name: np.asarray(array, self.dtype) for name, array in weights.items()}
+        return self.adapter.load(case.head, dict(case.config), given, self.dtype)
+
+    def call(self, model: Model, inputs: Mapping[str, Any], style: str = "keywords", **options: Any) -> Outputs:
+        """The model's outputs, tuples spread out into `hidden_states.0`, …"""
+        return flatten(model(inputs, style=style, options=options))
+
+    def agrees(
+        self,
+        case: Case,
+        inputs: Mapping[str, Any],
+        got: Outputs,
+        options: Mapping[str, Any] | None = None,
+        weights: Mapping[str, Array] | None = None,
+        rows: Array | None = None,
+    ) -> None:
+        """Every output lies within the budget of the float64 oracle, earliest first (NUM-1)."""
+        oracle = Oracle(case.head, case.config, self.weights(case) if weights is None else weights)
+        given = dict(options or {})
+        expected = oracle.run(inputs, given)
+        runs = oracle.legitimate_runs(inputs, given, self.dtype)
+        missing = sorted(expected.keys() - got.keys())
+        expect(not missing, f"outputs are missing: {', '.join(missing)}")
+        if rows is None and "attention_mask" in inputs:
+            rows = _query_rows(inputs)
+        for tap in sorted(expected, key=_tap_position):
+            self._judge(judge(tap, got[tap], expected[tap], [run[tap] for run in runs], self.dtype, rows, self.k))
+
+    def equals(self, what: str, got: Outputs, expected: Outputs, taps: Iterable[str] | None = None) -> None:
+        """The same outputs to the last bit."""
+        names = set(taps) if taps is not None else got.keys() | expected.keys()
+        for tap in sorted(names, key=_tap_position):
+            expect(tap in got and tap in expected, f"{what}: {tap} is missing on one side")
+            if np.array_equal(got[tap], expected[tap], equal_nan=got[tap].dtype.kind == "f"):
+                continue
+            expect(
+                got[tap].shape == expected[tap].shape,
+                f"{what}: {tap} has shapes {got[tap].shape}, {expected[tap].shape}",
+            )
+            index = tuple(int(axis) for axis in np.argwhere(got[tap] != expected[tap])[0])
+            raise Violation(
+                f"{what}: {tap}{list(index)} is {got[tap][index]!r}, expected exactly {expected[tap][index]!r}"
+            )
+
+    def close(
+        self,
+        what: str,
+        got: Array,
+        expected: Array,
+        case: Case,
+        inputs: Mapping[str, Any],
+        tap: str,
+        select: Callable[[Array], Array] = lambda array: array,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Two results of the implementation that only rounding may tell apart.
+
+        The honest spread is that of `tap` of the case; `select` picks the part of it that is compared. Both sides err,
+        so twice the budget is allowed.
+        """
+        oracle = Oracle(case.head, case.config, self.weights(case))
+        given = dict(options or {})
+        exact = select(oracle.run(inputs, given)[tap])
+        spread = [select(run[tap]) - exact for run in oracle.legitimate_runs(inputs, given, self.dtype)]
+        expect(got.shape == expected.shape, f"{what}: {tap} has shapes {got.shape} and {expected.shape}")
+        reference = expected.astype(np.float64)
+        verdict = judge(tap, got, reference, [reference + error for error in spread], self.dtype, None, 2 * self.k)
+        self._judge(verdict, what)
+
+    def refuses(self, call: Callable[[], Any], argument: str, *mentions: str) -> None:
+        """The call is an error of ValueError or TypeError that names the argument and everything in `mentions`."""
+        try:
+            call()
+        except (ValueError, TypeError) as error:
+            missing = [word for word in (argument, *mentions) if word not in str(error)]
+            expect(not missing, f"the error for {argument} does not mention {', '.join(missing)}: {error}")
+        else:
+            raise Violation(
+                f"{argument}: expected an error that mentions {', '.join((argument, *mentions))}, got a result"
+            )
+
+    def _judge(self, verdict: Verdict, what: str = "") -> None:
+        self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
+        if verdict.passed:
+            return
+        where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
+        values = f": got {verdict.got!r}, expected {verdict.expected!r}" if verdict.index else ""
+        raise Violation(f"{what}{': ' if what else ''}{where} {verdict.reason}{values}", verdict.grade)
+
+
+def expect(holds: bool, message: str) -> None:
+    """Raise a Violation unless `holds`."""
+    if not holds:
+        raise Violation(message)
+
+
+def _tap_position(tap: str) -> tuple[int, int, str]:
+    """hidden_states.0 first, then by layer, what stands on top last."""
+    name, _, rest = tap.partition(".")
+    layer = int(rest.partition(".")[0]) if rest else 0
+    stage = 0 if name in _TAP_ORDER[:4] else 1 if name in _TAP_ORDER else 3 if name.startswith("loss") else 2
+    # the attention of layer 0 comes after hidden_states.0 and before hidden_states.1
+    return (stage, 2 * layer + (name != "hidden_states") if stage == 0 else 0, tap)
+
+
+def _query_rows(inputs: Mapping[str, Any]) -> Array:
+    """Which positions of the call are tokens: the mask without what is cached, choices as rows."""
+    mask = np.asarray(inputs["attention_mask"]).astype(bool)
+    sequence = inputs["input_ids"] if "input_ids" in inputs else inputs["inputs_embeds"]
+    seq_len = np.shape(sequence)[mask.ndim - 1]
+    return mask.reshape(-1, mask.shape[-1])[:, -seq_len:]

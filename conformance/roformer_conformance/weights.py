@@ -1,0 +1,47 @@
+"""Random weights with a purpose: each profile makes another kind of mistake visible."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from .protocol import Array
+
+# What each profile draws: scale of embeddings, gain of dense kernels, extra gain of query and key, spread of biases and
+# of LayerNorm scales.
+PROFILES: Mapping[str, tuple[float, float, float, float, float]] = {
+    "strong": (0.5, 1.2, 1.0, 0.1, 0.2),  # non-zero biases, gamma ≠ 1: nothing can be left out unseen
+    "hf_init": (0.02, 0.02, 1.0, 0.0, 0.0),  # as the transformers library initialises: kernels 0.02, biases 0
+    "high_score": (0.5, 1.2, 5.0, 0.1, 0.2),  # attention scores near 1e2: masks and softmax under load
+    "low_variance": (1e-4, 1.2, 1.0, 0.1, 0.2),  # tiny embeddings: eps in the LayerNorm shows
+}
+
+
+def draw_weights(shapes: Mapping[str, tuple[int, ...]], profile: str, seed: int, dtype: str) -> dict[str, Array]:
+    """Weights for the schema `shapes`, as float64 values that `dtype` can represent.
+
+    Rounding comes first, so that an implementation is not charged for the rounding of its weights. A tensor depends on
+    seed, profile and its own name alone.
+
+    Args:
+        shapes: flat Hugging Face names to shapes, kernels [out, in].
+        profile: one of PROFILES.
+        seed: of the draw.
+        dtype: floating-point type of the implementation.
+    """
+    return {name: _draw(name, shape, profile, seed).astype(dtype).astype(np.float64) for name, shape in shapes.items()}
+
+
+def _draw(name: str, shape: tuple[int, ...], profile: str, seed: int) -> Array:
+    embedding, gain, score_gain, bias, gamma = PROFILES[profile]
+    normal = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shape)
+    if "embeddings.weight" in name:
+        return embedding * normal
+    if "LayerNorm.weight" in name:
+        return 1.0 + gamma * normal
+    if name.endswith("bias"):
+        return bias * normal
+    scale = gain if profile == "hf_init" else gain / np.sqrt(shape[-1])
+    return normal * scale * (score_gain if ".query." in name or ".key." in name else 1.0)
