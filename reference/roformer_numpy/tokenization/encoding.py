@@ -100,7 +100,7 @@ def _pad_row(row: list[Any], length: int, value: Any, side: Side) -> list[Any]:
 
 
 def to_tensors(features: Features, kind: TensorKind | None) -> Features:
-    """Lists as arrays: "np" gives int64 of NumPy, "tf" int32 of TensorFlow, both as transformers; None leaves them alone.
+    """Lists as arrays: like transformers, "np" gives int64 of NumPy and "tf" int32 of TensorFlow; None changes nothing.
 
     Raises:
         ValueError: Another kind, or rows of different length.
