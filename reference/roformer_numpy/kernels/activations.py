@@ -112,8 +112,7 @@ ACTIVATIONS: Mapping[str, RowLoop] = MappingProxyType(
 def activate(x: Array, name: str) -> Array:
     """Twin of equations.activations.activate."""
     values = np.array(x, order="C")
-    # −0.0 is the one bias that leaves every number as it is, zeros with their sign included
-    add_bias_then_activate(values, np.full(x.shape[-1], -0.0, x.dtype), name)
+    add_bias_then_activate(values, np.zeros(x.shape[-1], x.dtype), name)
     return values
 
 
