@@ -13,11 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 
 from .budget import FAILS_AT
-
-
 from .clauses import load_clauses, select
-except ImportError:
-    pass
 from .protocol import Adapter, Capabilities
 from .registry import Check, all_checks
 from .strategies import Case
