@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .json_files import read_json_object
 
 HIDDEN_ACTS = (
@@ -194,7 +194,7 @@ def _checked(name: str, value: object, rule: Any) -> Any:
     try:
         return msgspec.convert(value, rule)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise ConfigError(f"{name}={value!r} is not allowed: {error}") from error
+        raise ConfigError(f"{name}={shown(value)} is not allowed: {error}") from error
 
 
 def _integer_key(key: object) -> object:

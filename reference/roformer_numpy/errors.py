@@ -1,5 +1,15 @@
 """The errors that this package raises on purpose; every message names what, where, what was got and what is allowed."""
 
+from reprlib import Repr
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def shown(value: object) -> str:
+    """The repr of a refused value, cut to what fits into a message."""
+    return _SHORT.repr(value)
+
 
 class RoFormerError(Exception):
     """Everything that this package refuses; catch this to catch all of it."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .config import RoFormerConfig
 from .equations.losses import log_softmax
-from .errors import InputError, InputTypeError
+from .errors import InputError, InputTypeError, shown
 from .validation import bind, validate
 from .weights import Array
 
@@ -126,7 +126,7 @@ def _token(name: str, token: Any, config: RoFormerConfig) -> int:
 
 def _integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputTypeError(f"{name} is {value!r}, expected an integer")
+        raise InputTypeError(f"{name} is {shown(value)}, expected an integer")
     return index(value)
 
 
@@ -161,7 +161,7 @@ def _chooser(
     generator: int | np.random.Generator | None,
 ) -> Callable[[Array], Ids]:
     if not isinstance(do_sample, bool):
-        raise InputTypeError(f"do_sample is {do_sample!r}, expected True or False")
+        raise InputTypeError(f"do_sample is {shown(do_sample)}, expected True or False")
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     if not do_sample:
         unused = [name for name, value in options.items() if value is not None]
@@ -182,7 +182,7 @@ def _check_option(name: str, value: Any) -> None:
             raise InputError(f"top_k is {value}, allowed are 1 and above")
         return
     if isinstance(value, bool) or not isinstance(value, float | int | np.floating):
-        raise InputTypeError(f"{name} is {value!r}, expected a number")
+        raise InputTypeError(f"{name} is {shown(value)}, expected a number")
     high = np.inf if name == "temperature" else 1.0
     if not 0.0 < value <= high or not np.isfinite(value):
         raise InputError(f"{name} is {value}, allowed is above 0" + ("" if name == "temperature" else " to 1"))

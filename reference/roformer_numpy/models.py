@@ -16,7 +16,7 @@ from . import checkpoints, surgery
 from .components import Components, components_named
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
-from .errors import InputError, InputTypeError
+from .errors import InputError, InputTypeError, shown
 from .generation import generate
 from .heads import HEAD_FUNCTIONS, LOSS_FUNCTIONS, HeadContext
 from .inputs import Inputs
@@ -249,11 +249,11 @@ def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
     except TypeError:
         known = None
     if known is None or known.name not in DTYPES:
-        raise InputError(f"dtype={dtype!r} is not one of {', '.join(DTYPES)}")
+        raise InputError(f"dtype={shown(dtype)} is not one of {', '.join(DTYPES)}")
     return known
 
 
 def _seed(seed: Any) -> int:
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or int(seed) < 0:
-        raise InputError(f"seed={seed!r} is not an integer of 0 or above")
+        raise InputError(f"seed={shown(seed)} is not an integer of 0 or above")
     return int(seed)

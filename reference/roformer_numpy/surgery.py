@@ -9,7 +9,7 @@ from operator import index
 import numpy as np
 
 from .config import RoFormerConfig
-from .errors import InputTypeError
+from .errors import InputTypeError, shown
 from .weights import Array, Attention, Dense, LanguageModelHead, Weights, draw
 
 Model = tuple[Weights[Array], RoFormerConfig]
@@ -46,7 +46,7 @@ def resize_token_embeddings(weights: Weights[Array], config: RoFormerConfig, voc
         InputTypeError: no integer.
     """
     if isinstance(vocab_size, bool) or not hasattr(vocab_size, "__index__"):
-        raise InputTypeError(f"new size of the vocabulary is {vocab_size!r}, expected an integer")
+        raise InputTypeError(f"new size of the vocabulary is {shown(vocab_size)}, expected an integer")
     changed = config.replace(vocab_size=index(vocab_size))
     embeddings = dataclasses.replace(
         weights.embeddings, word=_resized("embeddings.word", weights.embeddings.word, changed, seed)
@@ -67,7 +67,7 @@ def _as_integers(heads: Mapping[int, Iterable[int]]) -> dict[int, list[int]]:
     try:
         return {index(layer): [index(head) for head in gone] for layer, gone in heads.items()}
     except TypeError as error:
-        raise InputTypeError(f"heads to prune are {heads!r}, expected integers: {error}") from error
+        raise InputTypeError(f"heads to prune are {shown(heads)}, expected integers: {error}") from error
 
 
 def _keep_heads(attention: Attention[Array], old: RoFormerConfig, new: RoFormerConfig, layer: int) -> Attention[Array]:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..errors import InputError, InputTypeError
+from ..errors import InputError, InputTypeError, shown
 from ..weights import Array
 
 Axes = tuple[str, ...]
@@ -120,7 +120,7 @@ def _refuse_lists(name: str, value: Any, error: Exception) -> NoReturn:
     if not isinstance(value, list | tuple):
         raise InputTypeError(f"{name} is a {type(value).__name__} that gives no array: {error}") from error
     lengths = [len(row) if hasattr(row, "__len__") else "no list" for row in value]
-    raise InputError(f"{name} is a list of rows of unequal lengths {lengths}; pad them to one length") from error
+    raise InputError(f"{name} is a list of rows of unequal lengths {shown(lengths)}; pad them to one length") from error
 
 
 def _describe_foreign(array: Array) -> str:

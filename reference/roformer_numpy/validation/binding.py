@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, InputTypeError
+from ..errors import InputError, InputTypeError, shown
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "head_mask", "inputs_embeds")
 SWITCHES = ("output_attentions", "output_hidden_states", "return_dict")
@@ -90,4 +90,4 @@ def _refuse_unknown(name: object, known: tuple[str, ...]) -> None:
         return
     close = difflib.get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise InputTypeError(f"{name!r} is not an argument of this model{hint} Its arguments are {', '.join(known)}")
+    raise InputTypeError(f"{shown(name)} is not an argument of this model{hint} Its arguments are {', '.join(known)}")

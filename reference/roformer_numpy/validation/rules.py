@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..config import RoFormerConfig
-from ..errors import InputError, InputTypeError
+from ..errors import InputError, InputTypeError, shown
 from ..inputs import Inputs
 from ..weights import Array
 from .arrays import expect_rank, expect_shape, floats, integers, mask, reals
@@ -142,7 +142,7 @@ def _switches(given: Arguments, config: RoFormerConfig, head: str) -> dict[str, 
 
 def _switch(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise InputTypeError(f"{name} is {value!r}, expected True, False or None")
+        raise InputTypeError(f"{name} is {shown(value)}, expected True, False or None")
     return bool(value)
 
 
@@ -150,4 +150,4 @@ def _generator(value: Any) -> np.random.Generator:
     try:
         return np.random.default_rng(value)
     except (TypeError, ValueError) as error:
-        raise InputTypeError(f"generator is {value!r}, expected a numpy.random.Generator or a seed ≥ 0") from error
+        raise InputTypeError(f"generator is {shown(value)}, expected a numpy.random.Generator or a seed ≥ 0") from error
