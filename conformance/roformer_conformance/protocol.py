@@ -43,7 +43,12 @@ class Model(Protocol):
 
 
 class Adapter(Protocol):
-    """An implementation under test."""
+    """An implementation under test.
+
+    What else it may claim asks for more methods: "saving" for `model.save(path)` and
+    `load_saved(head, path, dtype)`, which loads what was saved; "tokenizer" for `tokenizer(folder)`, which reads a
+    folder with vocab.txt and returns a callable with the arguments of the transformers library's tokenizers.
+    """
 
     name: str
     version: str
@@ -70,7 +75,15 @@ class Capabilities:
     generation: bool = False
     gradients: bool = False
     fixed_weights: bool = False
+    python_values: bool = False  # arguments reach the implementation as they are: lists, strings, sets, not only arrays
+    tokenizer: bool = False
     profile: str = "documented"
+
+    def claims(self, need: str) -> bool:
+        """Whether `need` is claimed: a capability, such as "cache", or one of its values, "call_styles:dict"."""
+        name, _, value = need.partition(":")
+        claimed = getattr(self, name)
+        return value in claimed if value else bool(claimed)
 
     @classmethod
     def of(cls, adapter: Any) -> Capabilities:

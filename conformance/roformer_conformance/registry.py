@@ -46,9 +46,14 @@ class Check:
     drawn: Mapping[str, Any]  # what `cases` is asked for
     also: tuple[str, ...]  # further clauses that the same attempt bears on
 
+    @property
+    def clauses(self) -> tuple[str, ...]:
+        """Every clause that this check bears on."""
+        return (self.clause, *self.also)
+
     def heads_for(self, capabilities: Capabilities) -> tuple[str, ...]:
         """The heads of an implementation that this check runs on; none when it claims too little."""
-        if not all(getattr(capabilities, need) for need in self.needs):
+        if not all(capabilities.claims(need) for need in self.needs):
             return ()
         if self.heads == "backbone":
             return tuple(head for head in HEADS if head in capabilities.heads)[:1]
@@ -79,7 +84,7 @@ def check(
         clause: the clause it is about.
         name: what is tried, a few words with hyphens.
         heads: "backbone", "all", or the heads it makes sense for.
-        needs: capabilities without which an implementation is not asked.
+        needs: capabilities without which an implementation is not asked, see `Capabilities.claims`.
         effort: examples relative to the level's number; less for slow checks.
         also: further clauses that it bears on.
         drawn: passed to `strategies.cases`.

@@ -33,6 +33,8 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "generation": True,
         "gradients": False,
         "fixed_weights": False,
+        "python_values": True,
+        "tokenizer": True,
         "profile": "documented",
     }
 )
@@ -57,6 +59,12 @@ class NumpyAdapter:
         """The model that `NumpyModel.save` wrote to `path`."""
         return NumpyModel(MODELS[head].from_pretrained(path, dtype=dtype, components=self.components))
 
+    def tokenizer(self, folder: str | os.PathLike[str]) -> Any:
+        """The tokenizer of a folder with vocab.txt."""
+        from .tokenization import RoFormerTokenizer  # needs the extra [text]
+
+        return RoFormerTokenizer.from_pretrained(folder)
+
 
 class NumpyModel:
     """One loaded model, called in the styles that the contract knows (IN-2)."""
@@ -75,14 +83,15 @@ class NumpyModel:
         named = dict(options or {})
         if "seed" in named:
             named["generator"] = named.pop("seed")
-        output = self._call(dict(inputs), style, named)
+        output = self._call(inputs, style, named)
         return output if isinstance(output, ModelOutput) else {"tuple": output}
 
-    def _call(self, inputs: dict[str, Any], style: str, named: dict[str, Any]) -> Any:
+    def _call(self, given: Mapping[str, Any], style: str, named: dict[str, Any]) -> Any:
+        if style == "dict":
+            return self.model(given, **named)  # of whatever type the mapping is
+        inputs = dict(given)
         if style == "keywords":
             return self.model(**inputs, **named)
-        if style == "dict":
-            return self.model(inputs, **named)
         named |= {name: inputs.pop(name) for name in keyword_only(self.model.head) if name in inputs}
         if style == "single":
             return self.model(inputs.pop("input_ids"), **inputs, **named)
