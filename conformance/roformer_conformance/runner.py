@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
@@ -15,75 +17,20 @@ from hypothesis import seed as hypothesis_seed
 from .budget import FAILS_AT
 from .clauses import load_clauses, select
 from .protocol import Adapter, Capabilities
+from .records import Record, Result
 from .registry import Check, all_checks
 from .strategies import Case
 from .trial import Trial, Violation
+from .vectors import Vector, load_vectors, verify_vector
 
 # Examples of each check on each head.
 LEVELS = {"smoke": 1, "default": 10, "deep": 150}
 
-Progress = Callable[["Record", int], None]
+Progress = Callable[[Record, int], None]
 
 
 class UsageError(ValueError):
     """The suite was asked for something that does not exist."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What came of one check on one head and one floating-point type."""
-
-    id: str
-    clause: str
-    head: str
-    dtype: str
-    status: str  # passed, failed, not_claimed
-    claim: str = ""
-    message: str = ""
-    case: str = ""
-    grade: float | None = None
-    examples: int = 0
-    seconds: float = 0.0
-    replay: str = ""
-
-
-@dataclass(frozen=True)
-class Result:
-    """All records of one run; `clauses` holds every clause, tried or not."""
-
-    implementation: str
-    version: str
-    level: str
-    seed: int
-    records: tuple[Record, ...]
-    clauses: tuple[str, ...]
-    seconds: float = 0.0
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def passed(self) -> list[Record]:
-        """Records of claims that held."""
-        return [record for record in self.records if record.status == "passed"]
-
-    @property
-    def failed(self) -> list[Record]:
-        """Records of claims that did not hold."""
-        return [record for record in self.records if record.status == "failed"]
-
-    @property
-    def differs(self) -> list[Record]:
-        """Records of claims that the chosen profile registers as different."""
-        return [record for record in self.records if record.status == "differs"]
-
-    @property
-    def not_claimed(self) -> list[Record]:
-        """Records of checks that the implementation does not claim to stand; they never count as passed."""
-        return [record for record in self.records if record.status == "not_claimed"]
-
-    @property
-    def conforms(self) -> bool:
-        """Whether something was tried and nothing failed."""
-        return bool(self.passed) and not self.failed
 
 
 @dataclass(frozen=True)
@@ -101,8 +48,9 @@ def check_implementation(
     seed: int = 0,
     k: float = FAILS_AT,
     progress: Progress | None = None,
+    replay_name: str | None = None,
 ) -> Result:
-    """Run every check that `adapter` claims to stand.
+    """Run every check that `adapter` claims to stand, and every golden vector that it claims to be able to compute.
 
     Args:
         adapter: see `protocol`.
@@ -111,6 +59,7 @@ def check_implementation(
         seed: another seed draws other examples; the same seed the same ones.
         k: the grade at which a result fails.
         progress: called after each check with its record and the number of all.
+        replay_name: how a command line names the adapter; its own name by default.
 
     Raises:
         AdapterError: the adapter does not fit the protocol.
@@ -119,19 +68,38 @@ def check_implementation(
     if level not in LEVELS:
         raise UsageError(f"level {level!r} is not one of {', '.join(LEVELS)}")
     capabilities = Capabilities.of(adapter)
-    checks = _selected(list(clauses))
+    checks, vectors = _selected(list(clauses))
     started = time.perf_counter()
-    jobs, records = (
-        plan(checks, capabilities),
-        [_not_claimed(check) for check in checks if not check.heads_for(capabilities)],
-    )
+    preparation = adapter.prepare() if hasattr(adapter, "prepare") else 0.0
+    name = replay_name or adapter.name
+    jobs: list[Callable[[], Record]] = [
+        partial(run_job, adapter, job, level, seed, k, name) for job in plan(checks, capabilities)
+    ]
+    # a level of its own is not worth the oracle's runs around each vector: smoke takes the widest type alone
+    dtypes = capabilities.dtypes[-1:] if level == "smoke" else capabilities.dtypes
+    jobs += [partial(verify_vector, adapter, vector, dtype, name) for dtype in dtypes for vector in vectors]
+    records = [_not_claimed(check) for check in checks if not check.heads_for(capabilities)]
     for job in jobs:
-        record = run_job(adapter, job, level, seed, k)
-        records.append(record)
+        records.append(job())
         if progress is not None:
-            progress(record, len(jobs))
-    known = tuple(clause.id for clause in load_clauses().values())
-    return Result(adapter.name, adapter.version, level, seed, tuple(records), known, time.perf_counter() - started)
+            progress(records[-1], len(jobs))
+    return Result(
+        implementation=adapter.name,
+        version=adapter.version,
+        level=level,
+        seed=seed,
+        records=tuple(records),
+        claims=tuple(load_clauses()),
+        seconds=time.perf_counter() - started - preparation,
+        preparation_seconds=preparation,
+        environment=environment(),
+    )
+
+
+def environment() -> dict[str, str]:
+    """What a result depends on beside the implementation."""
+    packages = {name: version(name) for name in ("roformer-reference", "numpy", "hypothesis")}
+    return {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system(), **packages}
 
 
 def plan(checks: Iterable[Check], capabilities: Capabilities) -> list[_Job]:
@@ -143,7 +111,7 @@ def plan(checks: Iterable[Check], capabilities: Capabilities) -> list[_Job]:
     return jobs
 
 
-def run_job(adapter: Adapter, job: _Job, level: str, seed: int, k: float = FAILS_AT) -> Record:
+def run_job(adapter: Adapter, job: _Job, level: str, seed: int, k: float = FAILS_AT, name: str = "") -> Record:
     """Try one check on one head: draw examples until one fails, then shrink it."""
     trial, attempts, seen = Trial(adapter, job.dtype, k), [0], list[Case]()
     examples = max(1, round(LEVELS[level] * job.check.effort))
@@ -171,44 +139,48 @@ def run_job(adapter: Adapter, job: _Job, level: str, seed: int, k: float = FAILS
         failure = str(violation)
     except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
         failure = f"{type(error).__name__}: {error}\n{_last_frames(error)}"
-    base = _record(job, attempts[0], time.perf_counter() - started, trial.grade)
-    return base if not failure else _failed(base, failure, seen, adapter, level, seed)
-
-
-def _record(job: _Job, attempts: int, seconds: float, grade: float) -> Record:
+    replay = f"roformer-conformance check {name or adapter.name} --clause {job.check.id} --level {level} --seed {seed}"
     return Record(
-        job.check.id, job.check.clause, job.head, job.dtype, "passed", job.check.claim,
-        grade=grade or None, examples=attempts, seconds=seconds,
-    )  # fmt: skip
-
-
-def _failed(base: Record, message: str, seen: list[Case], adapter: Adapter, level: str, seed: int) -> Record:
-    case = seen[0].described() if seen else ""
-    replay = f"roformer-conformance check {adapter.name} --clause {base.id} --level {level} --seed {seed}"
-    return Record(**{**vars(base), "status": "failed", "message": message, "case": case, "replay": replay})
+        id=job.check.id,
+        clause=job.check.clause,
+        head=job.head,
+        dtype=job.dtype,
+        status="failed" if failure else "passed",
+        claim=job.check.claim,
+        message=failure,
+        case=seen[0].described() if failure and seen else "",
+        grade=trial.grade or None,
+        examples=attempts[0],
+        seconds=time.perf_counter() - started,
+        replay=replay if failure else "",
+        also=job.check.also,
+    )
 
 
 def _not_claimed(check: Check) -> Record:
-    return Record(check.id, check.clause, "", "", "not_claimed", check.claim, message=f"needs {', '.join(check.needs)}")
+    needs = f"needs {', '.join(check.needs) or ' or '.join(check.heads)}"
+    return Record(check.id, check.clause, "", "", "not_claimed", check.claim, message=needs, also=check.also)
 
 
-def _selected(wanted: list[str]) -> list[Check]:
-    checks = list(all_checks().values())
+def _selected(wanted: list[str]) -> tuple[list[Check], list[Vector]]:
+    """The checks and vectors that are about the wanted clauses, families or ids; all of them when nothing is wanted."""
+    checks, vectors = list(all_checks().values()), load_vectors()
     if not wanted:
-        return checks
-    clauses = load_clauses()
-    chosen: dict[str, Check] = {}
+        return checks, vectors
+    known_items = [(item.id, item.clauses) for item in checks] + [(item.id, item.clauses) for item in vectors]
     for name in wanted:
-        found = [item for item in checks if _is_about(item, name, clauses)]
-        if not found and not select(clauses, name):
+        known = any(_is_about(name, *item) for item in known_items)
+        if not known and not select(load_clauses(), name):
             raise UsageError(f"no clause or check is called {name!r}; `roformer-conformance clauses` lists them")
-        chosen |= {item.id: item for item in found}
-    return list(chosen.values())
+    return (
+        [item for item in checks if any(_is_about(name, item.id, item.clauses) for name in wanted)],
+        [item for item in vectors if any(_is_about(name, item.id, item.clauses) for name in wanted)],
+    )
 
 
-def _is_about(check: Check, name: str, clauses: Mapping[str, Any]) -> bool:
-    return check.id == name or any(
-        clause == name or clause.startswith((f"{name}.", f"{name}-")) for clause in (check.clause, *check.also)
+def _is_about(name: str, identifier: str, clauses: Iterable[str]) -> bool:
+    return identifier == name or any(
+        clause == name or clause.startswith((f"{name}.", f"{name}-")) for clause in clauses
     )
 
 

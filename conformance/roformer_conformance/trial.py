@@ -168,7 +168,7 @@ def expect(holds: bool, message: str) -> None:
 
 
 def tap_position(tap: str) -> tuple[int, int, str]:
-    """Where an output stands in the order of computing: hidden_states.0 first, then by layer, what stands on top last."""
+    """Where an output stands in the order of computing: hidden_states.0 first, by layer, what stands on top last."""
     name, _, rest = tap.partition(".")
     layer = int(rest.partition(".")[0]) if rest else 0
     stage = 0 if name in _TAP_ORDER[:4] else 1 if name in _TAP_ORDER else 3 if name.startswith("loss") else 2

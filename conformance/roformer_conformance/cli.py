@@ -1,0 +1,186 @@
+"""The command `roformer-conformance`. Exit codes: 0 conforms, 1 fails a claim, 2 usage, 3 the implementation died."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .budget import FAILS_AT
+from .clauses import Clause, load_clauses, select
+from .protocol import AdapterError, find_adapter
+from .records import Record, Result
+from .registry import all_checks
+from .report import failure_panel, print_result, write_json, write_junit
+from .runner import LEVELS, UsageError, check_implementation, environment
+from .vectors import VectorError, load_vectors, verify_vector
+
+app = typer.Typer(
+    help="Hold a RoFormer implementation against the contract.", no_args_is_help=True, add_completion=False
+)
+vectors_app = typer.Typer(help="Golden vectors: what other implementations returned.", no_args_is_help=True)
+app.add_typer(vectors_app, name="vectors")
+
+Implementation = Annotated[
+    str, typer.Argument(help="numpy, numpy-equations, or module:attribute of an adapter", metavar="IMPLEMENTATION")
+]
+Json = Annotated[Path | None, typer.Option("--json", help="write the whole result to this file")]
+Junit = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML for a CI server to this file")]
+
+# A bar is for people: it needs a terminal, and something to wait for.
+console = Console()
+
+
+@app.command(epilog="Example: roformer-conformance check numpy --level smoke --clause MASK")
+def check(
+    implementation: Implementation,
+    level: Annotated[str, typer.Option(help=f"how many examples: {', '.join(LEVELS)}")] = "default",
+    clause: Annotated[list[str] | None, typer.Option(help="only this clause, family or check; may be repeated")] = None,
+    seed: Annotated[int, typer.Option(help="another seed draws other examples", min=0)] = 0,
+    budget_k: Annotated[float, typer.Option(help="the grade R at which a result fails", min=0.0)] = FAILS_AT,
+    json: Json = None,
+    junit: Junit = None,
+) -> None:
+    """Check an implementation: golden vectors and properties, with one table at the end."""
+    with _usage_errors(), _bar("checking") as advance:
+        result = check_implementation(
+            find_adapter(implementation),
+            level=level,
+            clauses=clause or (),
+            seed=seed,
+            k=budget_k,
+            progress=advance,
+            replay_name=implementation,
+        )
+    print_result(result, console)
+    _write(result, json, junit)
+    raise typer.Exit(0 if result.conforms else 1)
+
+
+@app.command(epilog="Example: roformer-conformance clauses MASK-6")
+def clauses(clause: Annotated[str, typer.Argument(help="a clause or a family; all when left out")] = "") -> None:
+    """Print the contract, or one clause with its sources and its checks."""
+    with _usage_errors():
+        known = load_clauses()
+        chosen = select(known, clause) if clause else list(known.values())
+        if not chosen:
+            raise UsageError(f"no clause is called {clause!r}; `roformer-conformance clauses` lists them")
+    if len(chosen) > 5:
+        console.print(_clauses_table(chosen))
+        return
+    for item in chosen:
+        console.print(Markdown(_described(item)))
+
+
+@vectors_app.command("verify", epilog="Example: roformer-conformance vectors verify numpy-equations --dtype float64")
+def verify(
+    implementation: Implementation = "numpy-equations",
+    dtype: Annotated[str, typer.Option(help="float64 by relative error, float32 by the budget")] = "float64",
+    case: Annotated[list[str] | None, typer.Option(help="only this vector; may be repeated")] = None,
+    json: Json = None,
+) -> None:
+    """Check the vectors' schema and hashes, then that an implementation returns what they recorded."""
+    with _usage_errors():
+        adapter = find_adapter(implementation)
+        vectors = [vector for vector in load_vectors() if not case or vector.id in case]
+        if not vectors:
+            raise UsageError(f"no vector is called {', '.join(case or ())}; they are named in fixtures/vectors")
+        if dtype not in adapter.capabilities["dtypes"]:
+            raise UsageError(
+                f"{implementation} computes in {', '.join(adapter.capabilities['dtypes'])}, not in {dtype!r}"
+            )
+    records = []
+    with _bar("verifying") as advance:
+        for vector in vectors:
+            records.append(verify_vector(adapter, vector, dtype, implementation))
+            advance(records[-1], len(vectors))
+    result = Result(adapter.name, adapter.version, "vectors", 0, tuple(records), (), environment=environment())
+    for record in result.failed:
+        console.print(failure_panel(result, record))
+    console.print(_vectors_table(result, dtype))
+    _write(result, json, None)
+    raise typer.Exit(0 if result.conforms else 1)
+
+
+def _vectors_table(result: Result, dtype: str) -> Table:
+    measure = "largest relative error" if dtype == "float64" else "largest grade R"
+    title = f"{result.implementation} {result.version} in {dtype}: golden vectors"
+    table = Table(
+        "head", "vectors", "passed", "failed", "not claimed", measure, "at", title=title, title_justify="left"
+    )
+    for head in dict.fromkeys(record.head for record in result.records):
+        records = [record for record in result.records if record.head == head]
+        counts = [sum(record.status == status for record in records) for status in ("passed", "failed", "not_claimed")]
+        worst = max(records, key=lambda record: record.grade or 0.0)
+        grade = f"{worst.grade:.2g}" if worst.grade is not None else ""
+        table.add_row(head, str(len(records)), *map(str, counts), grade, worst.case if worst.grade else "")
+    return table
+
+
+def _clauses_table(chosen: list[Clause]) -> Table:
+    counts = dict.fromkeys((item.id for item in chosen), 0)
+    cited = [item.clauses for item in all_checks().values()] + [vector.clauses for vector in load_vectors()]
+    for clause in itertools.chain.from_iterable(cited):
+        counts[clause] = counts.get(clause, 0) + 1
+    table = Table("clause", "claim", "checks and vectors")
+    for item in chosen:
+        table.add_row(item.id, item.title, str(counts[item.id]) if counts[item.id] else "[yellow]none yet[/]")
+    return table
+
+
+def _described(clause: Clause) -> str:
+    checks = [f"- `{item.id}`: {item.claim}" for item in all_checks().values() if clause.id in item.clauses]
+    vectors = [item.id for item in load_vectors() if clause.id in item.clauses]
+    lines = [f"## {clause.id} {clause.title}", clause.text, f"Source: {clause.source}", "Checks:", *checks]
+    lines += [] if checks else ["none yet"]
+    return "\n\n".join([*lines, f"Golden vectors: {', '.join(vectors) or 'none'}"])
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[Record, int], None]]:
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+
+        def advance(record: Record, total: int) -> None:
+            progress.update(task, total=total, advance=1, description=f"{record.id} {record.head}")
+
+        yield advance
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """What the user asked for cannot be done: one line on stderr, exit code 2."""
+    try:
+        yield
+    except (UsageError, AdapterError, VectorError) as error:
+        print(f"roformer-conformance: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+def _write(result: Result, json: Path | None, junit: Path | None) -> None:
+    for path, write in ((json, write_json), (junit, write_junit)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(result, path)
+            console.print(f"wrote {path}")
+
+
+def main(*arguments: Any) -> None:
+    """Run the command with `arguments`, or with those of the process."""
+    app(list(arguments) or None)

@@ -1,0 +1,96 @@
+"""What came of checks: one record each, and the result of a whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STATUSES = ("passed", "failed", "differs", "not_claimed")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came of one check, or of one golden vector, on one head and one floating-point type."""
+
+    id: str  # begins with its clause
+    clause: str
+    head: str
+    dtype: str
+    status: str  # one of STATUSES
+    claim: str = ""
+    message: str = ""
+    case: str = ""
+    grade: float | None = None
+    examples: int = 0
+    seconds: float = 0.0
+    replay: str = ""
+    also: tuple[str, ...] = ()  # further clauses that it bears on
+
+    @property
+    def clauses(self) -> tuple[str, ...]:
+        """Every clause that this record bears on."""
+        return (self.clause, *self.also)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the specification was tried: run ≤ applicable ≤ total, and the ids that make the difference."""
+
+    total: tuple[str, ...]
+    not_claimed: tuple[str, ...]  # every check of theirs needs something that the implementation does not claim
+    run: tuple[str, ...]
+    unchecked: tuple[str, ...]  # applicable, and no check of this suite tries them yet
+
+
+@dataclass(frozen=True)
+class Result:
+    """All records of one run; `claims` are the ids of every claim in the specification, tried or not."""
+
+    implementation: str
+    version: str
+    level: str
+    seed: int
+    records: tuple[Record, ...]
+    claims: tuple[str, ...]
+    seconds: float = 0.0
+    preparation_seconds: float = 0.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def with_status(self, status: str) -> list[Record]:
+        """The records of one status."""
+        return [record for record in self.records if record.status == status]
+
+    @property
+    def passed(self) -> list[Record]:
+        """Records of claims that held."""
+        return self.with_status("passed")
+
+    @property
+    def failed(self) -> list[Record]:
+        """Records of claims that did not hold."""
+        return self.with_status("failed")
+
+    @property
+    def differs(self) -> list[Record]:
+        """Records of claims that did not hold in a way that was expected and says why."""
+        return self.with_status("differs")
+
+    @property
+    def not_claimed(self) -> list[Record]:
+        """Records of checks that the implementation does not claim to stand; they never count as passed."""
+        return self.with_status("not_claimed")
+
+    @property
+    def conforms(self) -> bool:
+        """Whether something was tried and nothing failed."""
+        return bool(self.passed) and not self.failed
+
+    def coverage(self, family: str = "") -> Coverage:
+        """What was tried of one family of clauses, or of all."""
+        total = tuple(claim for claim in self.claims if claim.startswith(f"{family}-") or not family)
+        ran = {clause for record in self.records if record.status != "not_claimed" for clause in record.clauses}
+        asked = {clause for record in self.not_claimed for clause in record.clauses}
+        run = tuple(claim for claim in total if claim in ran)
+        not_claimed = tuple(claim for claim in total if claim in asked - ran)
+        unchecked = tuple(claim for claim in total if claim not in ran | asked)
+        return Coverage(total, not_claimed, run, unchecked)

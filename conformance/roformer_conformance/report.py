@@ -1,0 +1,138 @@
+"""What a person, a program and a CI server read of a result: a table, JSON, JUnit XML."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from .records import Record, Result
+
+# More failures than a terminal is good for; the files hold all of them.
+SHOWN_FAILURES = 10
+
+FAMILIES = (
+    "CFG", "IN", "ERR", "EMB", "ROT", "ATT", "FFN", "MASK", "OUT", "HEAD", "DEC", "LOSS", "TRAIN", "LIFE", "TOK", "NUM",
+)  # fmt: skip
+
+
+def print_result(result: Result, console: Console) -> None:
+    """The table of families, every failure with its replay line, and the verdict."""
+    console.print(_families_table(result))
+    for record in result.failed[:SHOWN_FAILURES]:
+        console.print(failure_panel(result, record))
+    if len(result.failed) > SHOWN_FAILURES:
+        console.print(f"… and {len(result.failed) - SHOWN_FAILURES} more failures; --json FILE holds all of them")
+    unchecked = result.coverage().unchecked
+    if unchecked:
+        console.print(Text(f"No check tries these claims yet: {', '.join(unchecked)}", style="dim"))
+    if result.not_claimed:
+        needs = sorted({record.message for record in result.not_claimed})
+        console.print(Text(f"Not claimed by {result.implementation}: {'; '.join(needs)}", style="dim"))
+    console.print(verdict(result))
+
+
+def verdict(result: Result) -> Text:
+    """One sentence: what was tried, and whether it conforms."""
+    covered = result.coverage()
+    applicable = len(covered.total) - len(covered.not_claimed)
+    heads = len({record.head for record in result.records if record.head})
+    tried = f"{len(result.passed) + len(result.failed) + len(result.differs)} checks and vectors on {heads} heads"
+    clauses = f"claims run {len(covered.run)} / applicable {applicable} / total {len(covered.total)}"
+    time = f"{result.seconds:.1f} s" + (
+        f" after {result.preparation_seconds:.1f} s of preparation" if result.preparation_seconds >= 0.1 else ""
+    )
+    words = "conforms" if result.conforms else f"fails {len(result.failed)}"
+    differs = f", {len(result.differs)} differ as expected" if result.differs else ""
+    sentence = f"{result.implementation} {result.version} {words}: {tried}{differs}; {clauses}; {time}"
+    return Text(sentence, style="bold green" if result.conforms else "bold red")
+
+
+def failure_panel(result: Result, record: Record) -> Panel:
+    """Everything that one failure says, ending with the line that repeats it."""
+    lines = [Text(record.claim), Text(record.message, style="red")]
+    if record.case:
+        lines.append(Text(f"case: {record.case}"))
+    if record.grade:
+        lines.append(Text(f"largest grade R: {record.grade:.3g}"))
+    lines.append(Text(f"again: {record.replay}", style="cyan"))
+    where = " ".join(part for part in (record.head, record.dtype) if part)
+    return Panel(Group(*lines), title=f"{record.id} [{where}]", title_align="left", border_style="red")
+
+
+def write_json(result: Result, path: Path) -> None:
+    """The whole result as one JSON object; what is not finite becomes null."""
+    records = [{**dataclasses.asdict(record), "grade": _finite(record.grade)} for record in result.records]
+    covered = dataclasses.asdict(result.coverage())
+    document = {**dataclasses.asdict(result), "records": records, "conforms": result.conforms, "coverage": covered}
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_junit(result: Result, path: Path) -> None:
+    """One test case a record, for CI servers; what is not claimed is skipped with its reason."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"roformer-conformance {result.implementation} {result.version}",
+        tests=str(len(result.records)),
+        failures=str(len(result.failed)),
+        skipped=str(len(result.not_claimed) + len(result.differs)),
+        time=f"{result.seconds:.3f}",
+    )
+    for record in result.records:
+        name = "-".join(part for part in (record.id, record.head, record.dtype) if part)
+        family = record.clause.partition("-")[0]
+        case = ElementTree.SubElement(suite, "testcase", classname=family, name=name, time=f"{record.seconds:.3f}")
+        if record.status == "failed":
+            failure = ElementTree.SubElement(case, "failure", message=_printable(record.message.partition("\n")[0]))
+            failure.text = _printable(f"{record.claim}\n{record.message}\ncase: {record.case}\nagain: {record.replay}")
+        elif record.status != "passed":
+            ElementTree.SubElement(case, "skipped", message=_printable(f"{record.status}: {record.message}"))
+    ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _families_table(result: Result) -> Table:
+    title = f"{result.implementation} {result.version}, level {result.level}, seed {result.seed}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("family")
+    for name in ("run", "applicable", "claims", "passed", "failed", "differs", "not claimed"):
+        table.add_column(name, justify="right")
+    table.add_column("largest R (float32)", justify="right")
+    table.add_column("seconds", justify="right")
+    for family in FAMILIES:
+        table.add_row(*_family_row(result, family))
+    return table
+
+
+def _family_row(result: Result, family: str) -> list[str]:
+    records = [record for record in result.records if record.clause.startswith(f"{family}-")]
+    covered = result.coverage(family)
+    counts = [
+        sum(record.status == status for record in records) for status in ("passed", "failed", "differs", "not_claimed")
+    ]
+    grades = [record.grade for record in records if record.grade is not None and record.dtype == "float32"]
+    color = "red" if counts[1] else "green" if counts[0] else "yellow"
+    return [
+        f"[{color}]{family}[/]",
+        str(len(covered.run)),
+        str(len(covered.total) - len(covered.not_claimed)),
+        str(len(covered.total)),
+        *(str(count) if count else "" for count in counts),
+        f"{max(grades):.2f}" if grades else "",
+        f"{sum(record.seconds for record in records):.1f}",
+    ]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters that XML has no way to write."""
+    return "".join(character for character in text if character in "\n\t" or character >= " ")

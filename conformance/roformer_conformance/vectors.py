@@ -1,0 +1,218 @@
+"""Golden vectors: what other people's implementations returned, and whether a model returns it too.
+
+A vector was computed by the real transformers library in float64, or by a calculation that it shows. An implementation
+in float64 has to meet its relative tolerance; one in float32 the budget that the oracle measures around it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+from safetensors.numpy import load_file
+
+from .budget import Verdict, judge
+from .oracle import Oracle
+from .protocol import Adapter, Array, Capabilities, Outputs, flatten
+from .records import Record
+from .resources import fixtures_folder
+from .trial import tap_position
+
+
+class VectorError(ValueError):
+    """A golden vector is damaged: it breaks the schema, or a file is not the one that was recorded."""
+
+
+@dataclass(frozen=True)
+class Vector:
+    """One recorded call: a model, its inputs, and what has to come out."""
+
+    path: Path
+    described: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The case's name."""
+        return str(self.described["id"])
+
+    @property
+    def clauses(self) -> tuple[str, ...]:
+        """Every clause that it bears on."""
+        return tuple(self.described["clauses"])
+
+    @property
+    def head(self) -> str:
+        """Which model is called."""
+        return str(self.described["head"])
+
+    @cached_property
+    def tensors(self) -> dict[str, Array]:
+        """`inputs/…` and `outputs/…` by name."""
+        return load_file(self.path.with_suffix(".safetensors"))
+
+    def weights(self) -> dict[str, Array]:
+        """Flat Hugging Face names to float64 arrays, of the backbone and of this head."""
+        stored = load_file(self.path.parent.parent / "weights" / self.described["weights"])
+        owned = {
+            name.partition("/")[2]: array
+            for name, array in stored.items()
+            if name.split("/")[0] in ("backbone", self.head)
+        }
+        short = {
+            name.removeprefix("roformer.") if self.head == "base" else name: array for name, array in owned.items()
+        }
+        return {name: array.astype(np.float64) for name, array in short.items()}
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of the call, a cache put together again."""
+        named = self._part("inputs/")
+        cached = sorted(name for name in named if name.startswith("past_key_values."))
+        layers: dict[str, list[Array]] = {}
+        for name in cached:
+            layers.setdefault(name.split(".")[1], []).append(named.pop(name))
+        return named | ({"past_key_values": tuple(tuple(layer) for layer in layers.values())} if layers else {})
+
+    def expected(self) -> Outputs:
+        """The recorded outputs; the library's own mean of a loss is a witness, not an output."""
+        return {name: array for name, array in self._part("outputs/").items() if name != "loss_mean"}
+
+    def needs(self) -> list[str]:
+        """The capabilities without which an implementation is not asked."""
+        config, given = self.described["config"], self._part("inputs/")
+        return [
+            capability
+            for capability, needed in (
+                ("cache", self.described["options"].get("use_cache") or any("past_key" in name for name in given)),
+                ("cross_attention", config["add_cross_attention"]),
+                ("head_mask", "head_mask" in given),
+                ("pruning", config.get("pruned_heads")),
+            )
+            if needed
+        ]
+
+    def rows(self) -> Array | None:
+        """The query positions that are judged; None for all of them."""
+        if self.described["judged"] == "all":
+            return None
+        named = self._part("inputs/")
+        seen = np.logical_or.accumulate(named["attention_mask"].astype(bool), axis=1)
+        return seen[:, -named["input_ids"].shape[1] :]
+
+    def _part(self, prefix: str) -> dict[str, Array]:
+        return {name.removeprefix(prefix): array for name, array in self.tensors.items() if name.startswith(prefix)}
+
+
+def load_vectors(folder: Path | None = None) -> list[Vector]:
+    """Every golden vector, its description checked against the schema and its files against their hashes.
+
+    Raises:
+        VectorError: naming the file and what is wrong with it.
+    """
+    root = folder or fixtures_folder()
+    validator = jsonschema.Draft202012Validator(json.loads((root / "case.schema.json").read_text(encoding="utf-8")))
+    paths = sorted((root / "vectors").glob("*.json"))
+    if not paths:
+        raise VectorError(f"no golden vectors in {root / 'vectors'}")
+    return [_checked(path, validator) for path in paths]
+
+
+def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "") -> Record:
+    """Hold an implementation in `dtype` against one golden vector; `name` is what a command line calls it."""
+    capabilities = Capabilities.of(adapter)
+    missing = [need for need in vector.needs() if not getattr(capabilities, need)]
+    missing += [] if vector.head in capabilities.heads else [f"head {vector.head}"]
+    if missing:
+        return _record(vector, dtype, "not_claimed", f"needs {', '.join(missing)}")
+    started = time.perf_counter()
+    try:
+        verdicts = _verdicts(vector, _call(adapter, vector, dtype), dtype)
+    except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
+        return _record(vector, dtype, "failed", f"{type(error).__name__}: {error}")
+    wrong = [verdict for verdict in verdicts if not verdict.passed]
+    return replace(
+        _record(vector, dtype, "failed" if wrong else "passed", _message(vector, wrong[0]) if wrong else ""),
+        grade=max(verdict.grade for verdict in verdicts),
+        seconds=time.perf_counter() - started,
+        replay=f"roformer-conformance vectors verify {name or adapter.name} --case {vector.id}" if wrong else "",
+    )
+
+
+def _checked(path: Path, validator: Any) -> Vector:
+    described = json.loads(path.read_text(encoding="utf-8"))
+    for error in validator.iter_errors(described):
+        raise VectorError(f"{path.name} breaks the schema at {error.json_path}: {error.message}")
+    weights = path.parent.parent / "weights" / described["weights"]
+    for file, recorded in ((path.with_suffix(".safetensors"), "sha256"), (weights, "weights_sha256")):
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != described[recorded]:
+            raise VectorError(f"{path.name}: {file.name} is missing, or is not the file whose {recorded} was recorded")
+    return Vector(path, described)
+
+
+def _call(adapter: Adapter, vector: Vector, dtype: str) -> Outputs:
+    weights = {name: np.asarray(array, dtype) for name, array in vector.weights().items()}
+    model = adapter.load(vector.head, dict(vector.described["config"]), weights, dtype)
+    return flatten(model(vector.inputs(), style="keywords", options=dict(vector.described["options"])))
+
+
+def _verdicts(vector: Vector, got: Outputs, dtype: str) -> list[Verdict]:
+    expected, rows = vector.expected(), vector.rows()
+    taps = sorted(expected, key=tap_position)
+    lost = [tap for tap in taps if tap not in got]
+    if lost:
+        return [Verdict(lost[0], np.inf, False, "is missing among the outputs")]
+    if dtype == "float64":
+        allowed = vector.described["tolerance"]["relative"]
+        return [relative_verdict(tap, got[tap], expected[tap], allowed, rows) for tap in taps]
+    oracle = Oracle(vector.head, vector.described["config"], vector.weights())
+    runs = oracle.legitimate_runs(vector.inputs(), vector.described["options"], dtype)
+    return [judge(tap, got[tap], expected[tap], [run[tap] for run in runs], dtype, rows) for tap in taps]
+
+
+def relative_verdict(tap: str, got: Array, expected: Array, allowed: float, rows: Array | None) -> Verdict:
+    """|got − expected| / max |expected| over what is judged; the grade is that error itself."""
+    if got.shape != expected.shape:
+        return Verdict(tap, np.inf, False, f"has shape {got.shape}, expected {expected.shape}")
+    if expected.size == 0:
+        return Verdict(tap, 0.0, True, "")
+    error = np.abs(got - expected)
+    if rows is not None and expected.ndim > 1:
+        axis = 2 if tap.startswith(("attentions", "cross_attentions", "past_key_values")) else 1
+        if expected.shape[axis] == rows.shape[1]:
+            shape = [rows.shape[0], *(1,) * (expected.ndim - 1)]
+            shape[axis] = rows.shape[1]
+            error = np.where(rows.reshape(shape), error, 0.0)
+    index = tuple(int(axis) for axis in np.unravel_index(int(error.argmax()), error.shape))
+    largest = float(error.max() / (np.abs(expected).max() or 1.0))
+    passed = largest <= allowed  # False for NaN too
+    reason = "" if passed else f"is off by {largest:.2g} of the largest value, allowed are {allowed:g}"
+    return Verdict(tap, largest, passed, reason, index, float(got[index]), float(expected[index]))
+
+
+def _message(vector: Vector, verdict: Verdict) -> str:
+    where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
+    values = f": got {verdict.got!r}, expected {verdict.expected!r}" if verdict.index else ""
+    return f"{where} {verdict.reason}{values}; guards against: {vector.described['guards_against']}"
+
+
+def _record(vector: Vector, dtype: str, status: str, message: str) -> Record:
+    source = vector.described["source"]
+    return Record(
+        id=f"{vector.clauses[0]}/vector-{vector.id}",
+        clause=vector.clauses[0],
+        head=vector.head,
+        dtype=dtype,
+        status=status,
+        claim=f"Gives what {source['name']} {source['version']} gave in float64.",
+        message=message,
+        case=vector.id,
+        examples=1,
+        also=vector.clauses[1:],
+    )
