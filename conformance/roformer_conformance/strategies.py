@@ -127,18 +127,25 @@ _MASKERS: dict[str, Callable[[Array, np.random.Generator], None]] = {
 
 
 @st.composite
-def configs(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
-    """A small configuration whose sizes all differ: head sizes from 2, one head, odd FFN, E ≠ H among them."""
-    heads = fixed.get("num_attention_heads", draw(st.integers(1, 4)))
+def configs(
+    draw: st.DrawFn, /, *, min_heads: int = 1, min_head_dim: int = 2, projected: bool = False, **fixed: Any
+) -> dict[str, Any]:
+    """A small configuration whose sizes all differ: head sizes from 2, one head, odd FFN, E ≠ H among them.
+
+    `projected` asks for E ≠ H; `fixed` holds values of fields, or strategies that draw them.
+    """
+    fixed = {name: draw(item) if isinstance(item, st.SearchStrategy) else item for name, item in fixed.items()}
+    heads = fixed.get("num_attention_heads", draw(st.integers(min_heads, 4)))
     # LayerNorm over two features can only answer ±1, which hides everything; six is the least that shows a mistake
-    hidden = heads * 2 * max(draw(st.integers(1, 4)), -(-3 // heads))
+    hidden = heads * 2 * max(draw(st.integers(1, 4)), -(-3 // heads), min_head_dim // 2)
     taken = {heads, hidden // heads, hidden}
+    projected = draw(st.booleans()) or projected
     labels = draw(st.integers(2, 7))
     config = {
         "hidden_size": hidden,
         "num_attention_heads": heads,
         "num_hidden_layers": draw(st.integers(1, 3)),
-        "embedding_size": hidden if draw(st.booleans()) else _distinct(draw(st.integers(3, 14)), taken),
+        "embedding_size": _distinct(draw(st.integers(3, 14)), taken) if projected else hidden,
         "intermediate_size": _distinct(draw(st.integers(3, 31)), taken),
         "vocab_size": _distinct(draw(st.integers(17, 41)), taken),
         "type_vocab_size": _distinct(draw(st.integers(2, 6)), taken),
@@ -163,7 +170,7 @@ def cases(
     max_seq_len: int = 11,
     **config: Any,
 ) -> Case:
-    """A case for the model called `head`; `config` fixes fields of the configuration."""
+    """A case for the model called `head`; `config` fixes fields of the configuration, as in `configs`."""
     drawn = draw(configs(**config))
     if head == "causal_lm":
         drawn["is_decoder"] = True

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from .oracle import Oracle, schema
 from .protocol import Adapter, Array, Model, Outputs, flatten
 from .strategies import Case
 from .weights import draw_weights
+
+# What a check asks for to see inside.
+TRACES: Mapping[str, Any] = MappingProxyType({"output_hidden_states": True, "output_attentions": True})
 
 # Outputs from the first to the last: a difference is reported where it first shows.
 _TAP_ORDER = (
@@ -106,20 +110,70 @@ class Trial:
         tap: str,
         select: Callable[[Array], Array] = lambda array: array,
         options: Mapping[str, Any] | None = None,
+        weights: Mapping[str, Array] | None = None,
     ) -> None:
-        """Two results of the implementation that only rounding may tell apart.
+        """Two results of the implementation that only rounding may tell apart: `match` for one output."""
+        self.match(what, {tap: got}, {tap: expected}, case, inputs, select, options, weights)
 
-        The honest spread is that of `tap` of the case; `select` picks the part of it that is compared. Both sides err,
-        so twice the budget is allowed.
+    def match(
+        self,
+        what: str,
+        got: Outputs,
+        expected: Outputs,
+        case: Case,
+        inputs: Mapping[str, Any],
+        select: Callable[[Array], Array] = lambda array: array,
+        options: Mapping[str, Any] | None = None,
+        weights: Mapping[str, Array] | None = None,
+    ) -> None:
+        """Every output in `expected` is that of `got`, but for rounding, earliest first.
+
+        The honest spread is that of the case's run on `inputs` and `options` with `weights` (its own by default);
+        `select` picks the part of its outputs that is compared. Both sides err, so twice the budget is allowed.
         """
-        oracle = Oracle(case.head, case.config, self.weights(case))
+        for verdict in self._compared(what, got, expected, case, inputs, select, options, weights):
+            self._judge(verdict, what)
+
+    def differ(
+        self,
+        what: str,
+        got: Outputs,
+        expected: Outputs,
+        case: Case,
+        inputs: Mapping[str, Any],
+        select: Callable[[Array], Array] = lambda array: array,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Some output differs from `expected` by more than rounding explains; the counterpart of `match`."""
+        verdicts = list(self._compared(what, got, expected, case, inputs, select, options, None))
+        expect(
+            any(not verdict.passed for verdict in verdicts),
+            f"{what}: {', '.join(expected)} stayed the same up to rounding, expected a difference",
+        )
+
+    def _compared(
+        self,
+        what: str,
+        got: Outputs,
+        expected: Outputs,
+        case: Case,
+        inputs: Mapping[str, Any],
+        select: Callable[[Array], Array],
+        options: Mapping[str, Any] | None,
+        weights: Mapping[str, Array] | None,
+    ) -> Iterator[Verdict]:
+        oracle = Oracle(case.head, case.config, self.weights(case) if weights is None else weights)
         given = dict(options or {})
-        exact = select(oracle.run(inputs, given)[tap])
-        spread = [select(run[tap]) - exact for run in oracle.legitimate_runs(inputs, given, self.dtype)]
-        expect(got.shape == expected.shape, f"{what}: {tap} has shapes {got.shape} and {expected.shape}")
-        reference = expected.astype(np.float64)
-        verdict = judge(tap, got, reference, [reference + error for error in spread], self.dtype, None, 2 * self.k)
-        self._judge(verdict, what)
+        exact, runs = oracle.run(inputs, given), oracle.legitimate_runs(inputs, given, self.dtype)
+        for tap in sorted(expected, key=tap_position):
+            expect(tap in got, f"{what}: {tap} is missing")
+            expect(
+                got[tap].shape == expected[tap].shape,
+                f"{what}: {tap} has shape {got[tap].shape}, expected {expected[tap].shape}",
+            )
+            reference = expected[tap].astype(np.float64)
+            honest = [reference + select(run[tap]) - select(exact[tap]) for run in runs]
+            yield judge(tap, got[tap], reference, honest, self.dtype, None, 2 * self.k)
 
     def reload(self, case: Case, model: Model) -> Model:
         """The model after it was saved and loaded again; needs the capability "saving"."""
