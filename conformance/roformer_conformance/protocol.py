@@ -109,24 +109,30 @@ class Capabilities:
         return cls(**claims)
 
 
+# Implementations that a command line may name in one word, as the place where their adapter is found.
+KNOWN_ADAPTERS = {
+    "numpy": "roformer_numpy.adapter:NumpyAdapter",
+    "numpy-equations": "roformer_numpy.adapter:equations_adapter",
+}
+
+
 def find_adapter(name: str) -> Any:
-    """The adapter that a command line names: `numpy`, `numpy-equations`, or `module:attribute`.
+    """The adapter that a command line names: one of KNOWN_ADAPTERS, or `module:attribute`.
+
+    The attribute is an adapter, or a class or function that makes one.
 
     Raises:
         AdapterError: nothing goes by that name, or the module cannot be imported.
     """
-    if name in ("numpy", "numpy-equations"):
-        from roformer_numpy.adapter import NumpyAdapter
-
-        return NumpyAdapter("kernels" if name == "numpy" else "equations")
-    module, separator, attribute = name.partition(":")
+    module, separator, attribute = KNOWN_ADAPTERS.get(name, name).partition(":")
     if not separator:
-        raise AdapterError(f"no implementation is called {name!r}; known are numpy, numpy-equations, module:attribute")
+        known = ", ".join(KNOWN_ADAPTERS)
+        raise AdapterError(f"no implementation is called {name!r}; known are {known}, or module:attribute")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise AdapterError(f"{name!r} cannot be imported: {error}") from error
-    return found() if isinstance(found, type) else found
+    return found if hasattr(found, "load") and not isinstance(found, type) else found()
 
 
 def flatten(outputs: Mapping[str, Any]) -> Outputs:

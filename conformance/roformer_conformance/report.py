@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -101,29 +102,26 @@ def _families_table(result: Result) -> Table:
     title = f"{result.implementation} {result.version}, level {result.level}, seed {result.seed}"
     table = Table(title=title, title_justify="left")
     table.add_column("family")
-    for name in ("run", "applicable", "claims", "passed", "failed", "differs", "not claimed"):
-        table.add_column(name, justify="right")
-    table.add_column("largest R (float32)", justify="right")
-    table.add_column("seconds", justify="right")
+    table.add_column("claims run / applicable / total", justify="right")
+    statuses = [status for status in STATUSES if status in ("passed", "failed") or result.with_status(status)]
+    for name in (*statuses, "largest R", "seconds"):
+        table.add_column(name.replace("_", " "), justify="right")
     for family in FAMILIES:
-        table.add_row(*_family_row(result, family))
+        table.add_row(*_family_row(result, family, statuses))
     return table
 
 
-def _family_row(result: Result, family: str) -> list[str]:
+def _family_row(result: Result, family: str, statuses: Sequence[str]) -> list[str]:
     records = [record for record in result.records if record.clause.startswith(f"{family}-")]
     covered = result.coverage(family)
-    counts = [
-        sum(record.status == status for record in records) for status in ("passed", "failed", "differs", "not_claimed")
-    ]
+    counts = {status: sum(record.status == status for record in records) for status in STATUSES}
     grades = [record.grade for record in records if record.grade is not None and record.dtype == "float32"]
-    color = "red" if counts[1] else "green" if counts[0] else "yellow"
+    color = "red" if counts["failed"] else "green" if counts["passed"] else "yellow"
+    applicable = len(covered.total) - len(covered.not_claimed)
     return [
         f"[{color}]{family}[/]",
-        str(len(covered.run)),
-        str(len(covered.total) - len(covered.not_claimed)),
-        str(len(covered.total)),
-        *(str(count) if count else "" for count in counts),
+        f"{len(covered.run)} / {applicable} / {len(covered.total)}",
+        *(str(counts[status]) for status in statuses),
         f"{max(grades):.2f}" if grades else "",
         f"{sum(record.seconds for record in records):.1f}",
     ]

@@ -50,6 +50,14 @@ class NumpyAdapter:
         self.name = "numpy" if self.components.name == "kernels" else f"numpy-{self.components.name}"
         self.version = version("roformer-reference")
 
+    def prepare(self) -> float:
+        """Compile the kernels, or load them from disk, so that no check is charged for it; returns the seconds."""
+        if self.components.name != "kernels":
+            return 0.0
+        from .kernels import warm_up  # numba is imported by those who ask for it
+
+        return warm_up()
+
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> NumpyModel:
         """The model called `head` with the given flat Hugging Face weights."""
         described = RoFormerConfig.from_dict(config)
@@ -64,6 +72,11 @@ class NumpyAdapter:
         from .tokenization import RoFormerTokenizer  # needs the extra [text]
 
         return RoFormerTokenizer.from_pretrained(folder)
+
+
+def equations_adapter() -> NumpyAdapter:
+    """The adapter of the definition itself."""
+    return NumpyAdapter("equations")
 
 
 class NumpyModel:
