@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from .records import Record, Result
+from .records import STATUSES, Record, Result
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
