@@ -384,6 +384,14 @@ def test_dropout_drops_the_same_elements_to_the_bit(seed: int, dtype: Any, batch
     assert KERNELS.dropout(x, rate, None) is x
 
 
+def test_a_number_equal_to_the_rate_keeps_its_element() -> None:
+    """The comparison of the definition: dropped below the rate, not at it."""
+    rate = float(np.random.default_rng(0).random(4)[2])
+    got = KERNELS.dropout(np.ones(4), rate, np.random.default_rng(0))
+    np.testing.assert_array_equal(got, EQUATIONS.dropout(np.ones(4), rate, np.random.default_rng(0)))
+    assert got[2] > 0
+
+
 # --- losses ---
 
 
@@ -457,6 +465,17 @@ def test_memory_layout_changes_nothing(layout: str, dtype: Any) -> None:
             np.testing.assert_array_equal(got, expected)
         assert got.flags.writeable
     assert [len(loop.signatures) for _, loop in compiled_loops()] == versions
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_compiled_code_only_sees_aligned_contiguous_read_only_memory(layout: str) -> None:
+    """numba takes an unaligned array for an aligned one, so nobody else would notice."""
+    array = draw(0, np.float32, 3, 4)
+    got = TWINS["arrays"].readable(LAYOUTS[layout](array), np.float32)
+    assert got.flags.aligned
+    assert got.flags.c_contiguous
+    assert not got.flags.writeable
+    assert array.flags.writeable
 
 
 def example_arguments(dtype: Any) -> dict[str, tuple[Any, ...]]:

@@ -99,20 +99,14 @@ def test_the_undecorated_function_is_the_compiled_one(name: str) -> None:
         assert function.py_func(np.float64(value)) == pytest.approx(function(value), rel=1e-15, abs=5e-324)
 
 
-def test_maximum_of_a_row_is_nan_where_an_element_is() -> None:
-    """Compiled and plain maximum agree, NaN included, wherever it stands."""
-
-    @numba.njit(error_model="numpy")
-    def highest(x: NDArray[np.float64]) -> float:
-        top = x[0]
-        for index in range(x.shape[0]):
-            top = elementary.maximum(top, x[index])
-        return top
-
-    x = np.random.default_rng(0).standard_normal(101)
-    assert highest(x) == x.max()
-    for place in (0, 50, 100):
-        with_nan = x.copy()
-        with_nan[place] = np.nan
-        assert np.isnan(highest(with_nan))
-    assert np.isnan(elementary.maximum(1.0, np.nan))
+@pytest.mark.parametrize("compiled", [False, True])
+def test_sort_keys_sort_as_the_numbers_do(compiled: bool) -> None:
+    """Zeros, subnormals and infinities included; the way back gives the same bits; NaN is outermost."""
+    to_key, to_number = elementary.sort_key, elementary.from_sort_key
+    if not compiled:
+        to_key, to_number = to_key.py_func, to_number.py_func
+    x = np.array([-np.inf, -1e300, -2.0, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1e-3, 1.0, np.inf])
+    keys = [int(to_key(value)) for value in (-np.nan, *x, np.nan)]
+    assert keys == sorted(set(keys))
+    assert [to_number(np.int64(key)) for key in keys[1:-1]] == x.tolist()
+    assert np.isnan(to_number(np.int64(keys[0])))

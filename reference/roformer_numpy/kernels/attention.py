@@ -8,7 +8,7 @@ import numpy as np
 
 from ..weights import Array
 from .arrays import readable
-from .elementary import add, exp, maximum
+from .elementary import add, exp, from_sort_key, sort_key
 from .jit import inlined, kernel
 
 
@@ -51,11 +51,12 @@ def _first_true(flags: Array) -> int:
 
 @inlined
 def _softmax_row(scores: Array, visible: Array, allowed: int, probs: Array) -> None:
-    hidden = scores.dtype.type(-np.inf)
+    hidden = sort_key(-np.inf)
     highest = hidden
     for key in range(allowed):
-        highest = maximum(highest, scores[key] if visible[key] else hidden)
-    top, total = np.float64(highest), 0.0
+        candidate = sort_key(np.float64(scores[key])) if visible[key] else hidden
+        highest = max(highest, candidate)
+    top, total = from_sort_key(highest), 0.0
     # a subnormal weight makes the product with the values many times slower and is smaller than any that must not be 0
     smallest = np.finfo(scores.dtype).tiny
     for key in range(allowed):

@@ -1,4 +1,4 @@
-"""exp, expm1, tanh, erf and maximum in a form that compilers turn into vector instructions.
+"""exp, expm1, tanh, sigmoid, erf and an order of floats in a form that compilers turn into vector instructions.
 
 All are computed in float64, for float32 data too: one set of polynomials serves both types, and a float32 result is
 rounded once, at the end. None of them branches. The C library's functions are as exact but scalar.
@@ -10,12 +10,7 @@ library's over the whole range.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, overload
 
 from .jit import inlined, summation
 
@@ -28,6 +23,8 @@ LN2_LOW = 1.9082149292705877e-10
 ROUNDER = 6755399441055744.0
 EXPONENT_BITS = 52
 EXPONENT_BIAS = 1023
+SIGN_BIT = 63
+LARGEST_INTEGER = 2**63 - 1
 
 # Beyond these arguments float64 results are 0, 1, −1 or infinite: they keep 2^n within what two factors can express.
 EXP_RANGE = 800.0
@@ -65,9 +62,20 @@ def add(a: float, b: float) -> float:
     return a + b
 
 
-def maximum(a: float, b: float) -> float:
-    """The larger one, NaN where either is NaN."""
-    return float(np.maximum(a, b))
+@inlined
+def sort_key(x: float) -> int:
+    """An integer that sorts as x does: the maximum of floats is not vectorised, because NaN has no order.
+
+    A NaN sorts beyond the infinity of its sign.
+    """
+    bits = np.float64(x).view(np.int64)
+    return int(bits ^ ((bits >> SIGN_BIT) & LARGEST_INTEGER))
+
+
+@inlined
+def from_sort_key(key: int) -> float:
+    """The number whose key this is."""
+    return np.int64(key ^ ((key >> SIGN_BIT) & LARGEST_INTEGER)).view(np.float64)
 
 
 @inlined
@@ -161,23 +169,3 @@ def _erfc_polynomial(t: float) -> float:
     for index in range(len(ERFC_POLYNOMIAL) - 1, -1, -1):
         total = total * t + ERFC_POLYNOMIAL[index]
     return total
-
-
-@intrinsic
-def _llvm_maximum(typing_context: Any, a: Any, b: Any) -> Any:
-    """llvm.maximum: a comparison and a choice are not vectorised unless NaN is ruled out."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number = arguments[0].type
-        function_type = ir.FunctionType(number, [number, number])
-        declared = builder.module.declare_intrinsic("llvm.maximum", [number], function_type)
-        return builder.call(declared, arguments)
-
-    return a(a, a), generate
-
-
-@overload(maximum)
-def _compiled_maximum(a, b):  # type: ignore[no-untyped-def]  # numba compares the signatures, annotations included
-    if isinstance(a, types.Float) and a == b:
-        return lambda a, b: _llvm_maximum(a, b)  # type: ignore[call-arg]
-    return None

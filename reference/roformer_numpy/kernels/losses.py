@@ -9,7 +9,7 @@ import numpy as np
 from ..equations.losses import IGNORED
 from ..weights import Array
 from .arrays import readable
-from .elementary import add, exp, maximum
+from .elementary import add, exp, from_sort_key, sort_key
 from .jit import inlined, kernel
 
 
@@ -45,10 +45,10 @@ def label_losses(logits: Array, labels: Array, losses: Array) -> None:
 
 @inlined
 def _label_loss(logits: Array, label: int) -> float:
-    highest = logits[0]
+    highest = sort_key(-np.inf)
     for index in range(logits.shape[0]):
-        highest = maximum(highest, logits[index])
-    top, total = np.float64(highest), 0.0
+        highest = max(highest, sort_key(np.float64(logits[index])))
+    top, total = from_sort_key(highest), 0.0
     for index in range(logits.shape[0]):
         total = add(total, exp(np.float64(logits[index]) - top))
     return math.log(total) - (np.float64(logits[label]) - top)
