@@ -32,5 +32,9 @@ lint: $(STAMP) ## ruff: rules and format
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
 
+vectors: $(STAMP) ## make the golden vectors again; needs PEER_437 and PEER_5, see fixtures/README.md
+	@test -n "$(PEER_437)" -a -n "$(PEER_5)" || { echo "make vectors needs PEER_437 and PEER_5: the Python of an environment with fixtures/generate/requirements-transformers-4.37.txt, and of one with -5.txt"; exit 2; }
+	PEER_437="$(PEER_437)" PEER_5="$(PEER_5)" $(BIN)/python -m fixtures.generate
+
 clean: ## remove the environment and everything that was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,26 @@
+"""One sentence through tokenizer and model: text in, numbers out.
+
+The weights are random, so the numbers mean nothing yet; with a trained folder the same lines give its predictions:
+replace the first three by `RoFormerTokenizer.from_pretrained(folder)` and `RoFormerForMaskedLM.from_pretrained(folder)`.
+"""
+
+from pathlib import Path
+
+from roformer_numpy import RoFormerConfig, RoFormerForMaskedLM, RoFormerTokenizer
+
+VOCABULARY = Path(__file__).parents[2] / "fixtures" / "vocabulary" / "vocab.txt"
+
+tokenizer = RoFormerTokenizer(VOCABULARY)
+config = RoFormerConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4)
+model = RoFormerForMaskedLM(config, seed=0)
+
+inputs = tokenizer("今天天气[MASK]好。", return_tensors="np")
+tokens = tokenizer.convert_ids_to_tokens(inputs.input_ids[0].tolist())
+print("tokens ", tokens)
+print("ids    ", inputs.input_ids[0].tolist())
+
+logits = model(**inputs).logits
+masked = tokens.index(tokenizer.mask_token)
+best = logits[0, masked].argsort()[::-1][:3]
+print("logits ", logits.shape, logits.dtype)
+print("[MASK] ", [f"{tokenizer.convert_ids_to_tokens(int(token))} {logits[0, masked, token]:.3f}" for token in best])

@@ -1,0 +1,106 @@
+"""What a module may import, enforced by reading the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"roformer_numpy": ROOT / "reference", "roformer_conformance": ROOT / "conformance"}
+MODULES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
+
+# Third-party packages, and the only places that may import them.
+HOMES = {
+    "numba": ("roformer_numpy/kernels/",),
+    "llvmlite": ("roformer_numpy/kernels/",),
+    "platformdirs": ("roformer_numpy/kernels/",),
+    "safetensors": ("roformer_numpy/checkpoints/", "roformer_conformance/vectors.py"),
+    "ml_dtypes": ("roformer_numpy/checkpoints/",),
+    "msgspec": ("roformer_numpy/config.py",),
+    "tokenizers": ("roformer_numpy/tokenization/",),
+    "rjieba": ("roformer_numpy/tokenization/",),
+    "hypothesis": ("roformer_conformance/",),
+    "jsonschema": ("roformer_conformance/vectors.py",),
+    "typer": ("roformer_conformance/cli.py",),
+    "rich": ("roformer_conformance/cli.py", "roformer_conformance/report.py"),
+    "pytest": ("roformer_conformance/testing.py",),
+    "tensorflow": (),
+    "torch": (),
+    "transformers": (),
+}
+
+# Parts of the reference, and what each may import of the others; `kernels` may look up its twin's constants.
+DIRECTIONS = {
+    "errors": set(),
+    "json_files": set(),
+    "config": {"errors", "json_files"},
+    "weights": {"config", "errors"},
+    "equations": {"weights"},
+    "components": {"equations", "errors", "weights", "kernels"},
+    "kernels": {"components", "equations", "weights"},
+    "inputs": {"weights"},
+    "encoder": {"components", "config", "inputs", "weights"},
+    "heads": {"components", "config", "encoder", "inputs", "weights"},
+    "outputs": {"inputs", "weights"},
+    "validation": {"config", "equations", "errors", "inputs", "weights"},
+    "checkpoints": {"config", "equations", "errors", "json_files", "weights"},
+    "surgery": {"config", "errors", "weights"},
+    "tokenization": {"errors", "json_files"},
+}
+
+
+def name_of(path: Path) -> str:
+    """The module's path below its root, `roformer_numpy/equations/rotary.py`."""
+    root = next(folder for folder in PACKAGES.values() if path.is_relative_to(folder))
+    return path.relative_to(root).as_posix()
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every imported module by its absolute dotted name."""
+    package = name_of(path).split("/")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            # `from . import x` may import the module x
+            found |= {module} if node.module else {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_third_party_packages_are_imported_at_home_only(path: Path) -> None:
+    """Each dependency is known to one place: the rest of the code works without it."""
+    for imported in imports_of(path):
+        package = imported.split(".")[0]
+        if package in HOMES:
+            assert name_of(path).startswith(HOMES[package]), f"{name_of(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_oracle_knows_the_reference(path: Path) -> None:
+    """The suite judges anybody, so nothing but its oracle may import our model; the model never imports the suite."""
+    imported = {name.split(".")[0] for name in imports_of(path)}
+    if name_of(path).startswith("roformer_numpy"):
+        assert "roformer_conformance" not in imported
+    elif name_of(path) != "roformer_conformance/oracle.py":
+        assert "roformer_numpy" not in imported
+
+
+def part_of(path: Path) -> str:
+    """The part of its package that a module belongs to, `equations` for `roformer_numpy/equations/rotary.py`."""
+    return name_of(path).split("/")[1].removesuffix(".py")
+
+
+# Modules of the reference that stand below the models; what stands on top may import everything of its own package.
+LAYERED = [path for path in MODULES if name_of(path).startswith("roformer_numpy/") and part_of(path) in DIRECTIONS]
+
+
+@pytest.mark.parametrize("path", LAYERED, ids=name_of)
+def test_the_reference_is_built_in_layers(path: Path) -> None:
+    """A layer imports what stands below it, never what stands above."""
+    own = {name.split(".")[1] for name in imports_of(path) if name.startswith("roformer_numpy.")}
+    above = own - DIRECTIONS[part_of(path)] - {part_of(path)}
+    assert not above, f"{part_of(path)} may not import {sorted(above)}"
