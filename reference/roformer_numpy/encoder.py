@@ -84,7 +84,7 @@ def encode(
     Returns:
         Encoded, with exactly the extras that `inputs` asks for.
 
-    Source: EMB-1 to FFN-2, MASK-1 to MASK-6, DEC-1 to DEC-5, OUT-1.
+    Source: EMB-1, ROT-2, ATT-3, FFN-4, MASK-1 to MASK-6, DEC-1 to DEC-5, OUT-1.
     """
     forward = _prepare(inputs, weights, config, components, causal)
     hidden = embed(forward, weights.embeddings)
@@ -103,7 +103,7 @@ def encode(
 
 
 def embed(forward: Forward, weights: Embeddings[Array]) -> Array:
-    """hidden_states[0], (batch, seq_len, hidden_size) (EMB-1 to EMB-4)."""
+    """hidden_states[0], (batch, seq_len, hidden_size) (EMB-1)."""
     inputs, components = forward.inputs, forward.components
     words = inputs.inputs_embeds if inputs.input_ids is None else components.lookup(weights.word, inputs.input_ids)
     summed = components.add_token_types(words, weights.token_type, inputs.token_type_ids)
@@ -154,7 +154,7 @@ def _run_layers(hidden: Array, weights: Weights[Array], forward: Forward) -> Ite
 def _self_attention(
     x: Array, weights: Attention[Array], number: int, past: tuple[Array, ...], forward: Forward
 ) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Self-attention of layer `number`; the cache keeps rotated keys (ROT-2, DEC-5)."""
+    """Self-attention of layer `number`; the cache keeps rotated keys (ROT-2, DEC-5.3)."""
     rotate, head_dim = forward.components.rotate, forward.config.head_dim
     query, key, value = (
         split_heads(forward.dense(x, part), head_dim) for part in (weights.query, weights.key, weights.value)
@@ -172,7 +172,7 @@ def _self_attention(
 def _cross_attention(
     x: Array, weights: Attention[Array], past: tuple[Array, ...], forward: Forward
 ) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Attention to the encoder's states: no rotation (ROT-2), no causality, no head_mask (HEAD-6)."""
+    """Attention to the encoder's states: no rotation (ROT-2.5), no causality, no head_mask (HEAD-6.3)."""
     inputs, head_dim = forward.inputs, forward.config.head_dim
     query = split_heads(forward.dense(x, weights.query), head_dim)
     states = inputs.encoder_hidden_states

@@ -1,4 +1,4 @@
-"""Writing on from a prompt: greedy or sampled, with or without the cache (DEC-6, DEC-7)."""
+"""Writing on from a prompt: greedy or sampled, with or without the cache (DEC-6)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def generate(
     Raises:
         InputError, InputTypeError: naming argument, position, value and what is allowed.
 
-    Source: DEC-6, DEC-7.
+    Source: DEC-6, ERR-4.3.
     """
     given = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": use_cache}
     prompt = validate(bind(model.head, (), given), model.config, model.head, model.dtype)

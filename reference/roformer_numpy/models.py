@@ -120,7 +120,7 @@ class RoFormerBase:
         Warns:
             UserWarning: head tensors that are missing and drawn from `seed`, a missing pooler, tensors not used.
 
-        Source: LIFE-4, LIFE-6, LIFE-7.
+        Source: LIFE-4, LIFE-6.
         """
         weights = checkpoints.tree_from_mapping(mapping, config, cls.head, _dtype(dtype), _seed(seed))
         return cls(config, seed=seed, dtype=dtype, components=components, weights=weights)
@@ -147,7 +147,7 @@ class RoFormerBase:
         Raises:
             CheckpointError, ConfigError, WeightsError: naming the file or every tensor that does not fit.
 
-        Source: LIFE-4 to LIFE-9.
+        Source: LIFE-4, LIFE-6.
         """
         config = checkpoints.read_config(folder, **overrides)
         tensors = checkpoints.read_tensors(folder)

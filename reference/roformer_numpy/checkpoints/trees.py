@@ -69,7 +69,7 @@ def tree_from_mapping(
     Warns:
         UserWarning: naming what is drawn from the seed, what is missing for a pooler, and what is not used.
 
-    Source: LIFE-6 to LIFE-9, OUT-4.
+    Source: LIFE-6, OUT-4.3.
     """
     arrays = _stripped(mapping)
     _refuse_second_version(arrays)
@@ -104,7 +104,7 @@ def _stripped(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_missing_pooler(shapes: Weights[Shape], arrays: Mapping[str, Any]) -> Weights[Shape]:
-    """The schema without a pooler that the mapping does not hold: random numbers are never handed out (OUT-4)."""
+    """The schema without a pooler that the mapping does not hold: random numbers are never handed out (OUT-4.3)."""
     missing = [name for name in ("pooler.dense.weight", "pooler.dense.bias") if name not in arrays]
     if shapes.pooler is None or not missing:
         return shapes

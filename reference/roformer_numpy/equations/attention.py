@@ -1,4 +1,4 @@
-"""Scaled dot-product attention with exact masks (ATT-1, MASK-1, MASK-6, DEC-2)."""
+"""Scaled dot-product attention with exact masks (ATT-3, MASK-1, MASK-6, DEC-2)."""
 
 from __future__ import annotations
 

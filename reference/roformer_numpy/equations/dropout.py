@@ -1,4 +1,4 @@
-"""Dropout with an explicit generator (TRAIN-3)."""
+"""Dropout with an explicit generator (TRAIN-1)."""
 
 from __future__ import annotations
 

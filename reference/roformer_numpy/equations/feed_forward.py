@@ -8,7 +8,7 @@ from .dense import dense
 
 
 def feed_forward(x: Array, intermediate: Dense[Array], output: Dense[Array], hidden_act: str) -> Array:
-    """act(x · W₁ + b₁) · W₂ + b₂ (FFN-1); dropout, residual and LayerNorm follow in the encoder.
+    """act(x · W₁ + b₁) · W₂ + b₂ (FFN-4.1); dropout, residual and LayerNorm follow in the encoder.
 
     Args:
         x: (…, hidden_size).

@@ -44,7 +44,7 @@ def active_cross_entropy(logits: Array, labels: Array) -> Array:
 
 
 def span_cross_entropy(start_logits: Array, end_logits: Array, start: Array, end: Array) -> Array:
-    """Half the sum of the cross-entropies of start and end; a position beyond the sequence counts 0 (LOSS-6).
+    """Half the sum of the cross-entropies of start and end; a position beyond the sequence counts 0 (LOSS-6.2, 6.3).
 
     Args:
         start_logits: (batch, seq_len).
@@ -59,7 +59,7 @@ def span_cross_entropy(start_logits: Array, end_logits: Array, start: Array, end
 
 
 def squared_error(logits: Array, labels: Array) -> Array:
-    """The mean over a row's outputs of (logit − label)² (LOSS-5).
+    """The mean over a row's outputs of (logit − label)² (LOSS-5.1, LOSS-5.4).
 
     Args:
         logits: (batch, num_labels).
@@ -72,7 +72,7 @@ def squared_error(logits: Array, labels: Array) -> Array:
 
 
 def binary_cross_entropy(logits: Array, labels: Array) -> Array:
-    """The mean over a row's outputs of −y·log σ(x) − (1 − y)·log(1 − σ(x)) = ln(1 + eˣ) − x·y (LOSS-5).
+    """The mean over a row's outputs of −y·log σ(x) − (1 − y)·log(1 − σ(x)) = ln(1 + eˣ) − x·y (LOSS-5.5).
 
     Args:
         logits: (batch, num_labels).
@@ -85,7 +85,7 @@ def binary_cross_entropy(logits: Array, labels: Array) -> Array:
 
 
 def reduce_loss(loss: Array, reduction: str) -> Array:
-    """The losses themselves ("none") or their mean ("mean"); the mean of no losses is 0 (LOSS-8)."""
+    """The losses themselves ("none") or their mean ("mean"); the mean of no losses is 0 (LOSS-1.3, LOSS-7)."""
     if reduction == "none":
         return loss
     return loss.sum() / np.asarray(max(loss.size, 1), loss.dtype)

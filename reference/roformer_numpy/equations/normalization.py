@@ -1,4 +1,4 @@
-"""Layer normalization (Ba et al. 2016, arXiv:1607.06450; NORM-1)."""
+"""Layer normalization (Ba et al. 2016, arXiv:1607.06450; FFN-4.3, FFN-4.4)."""
 
 from __future__ import annotations
 

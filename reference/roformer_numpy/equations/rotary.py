@@ -1,4 +1,4 @@
-"""Rotary position embedding (Su et al. 2021, arXiv:2104.09864, section 3.2; ROT-1 to ROT-3)."""
+"""Rotary position embedding (Su et al. 2021, arXiv:2104.09864, section 3.2; ROT-2)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rotary_table(positions: Array, head_dim: int, dtype: DTypeLike) -> tuple[Arr
     Returns:
         cos and sin, each (seq_len, d/2).
 
-    Source: equation 15 of the paper; ROT-3.
+    Source: equation 15 of the paper; ROT-2.1, ROT-2.8.
     """
     theta = ROTARY_BASE ** (-2.0 * np.arange(head_dim // 2) / head_dim)
     angles = positions[:, None].astype(np.float64) * theta
@@ -41,7 +41,7 @@ def rotate(x: Array, cos: Array, sin: Array) -> Array:
     Returns:
         The shape of x.
 
-    Source: equation 34 of the paper; ROT-1. The pairs are interleaved, not the two halves of the head.
+    Source: equation 34 of the paper; ROT-2.2. The pairs are interleaved, not the two halves of the head.
     """
     a, b = x[..., 0::2], x[..., 1::2]
     turned = np.stack([a * cos - b * sin, b * cos + a * sin], axis=-1)
