@@ -1,4 +1,4 @@
-"""Where the data that this package ships lies: inside it when installed, beside it in a source checkout."""
+"""Where the files lie that this package reads: inside it when installed, beside it in a source checkout."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ _PACKAGE = Path(__file__).parent
 
 
 def spec_file() -> Path:
-    """SPEC.md."""
-    return _found(_PACKAGE / "SPEC.md", _PACKAGE.parent / "SPEC.md")
+    """SPEC.md, the statement of every clause.
+
+    Raises:
+        FileNotFoundError: it is in neither place; the message names both.
+    """
+    return _first_existing("SPEC.md", _PACKAGE / "SPEC.md", _PACKAGE.parent / "SPEC.md")
 
 
 def fixtures_folder() -> Path:
-    """The folder of golden vectors."""
-    return _found(_PACKAGE / "fixtures", _PACKAGE.parent.parent / "fixtures")
+    """The folder of the golden vectors.
+
+    Raises:
+        FileNotFoundError: it is in neither place; the message names both.
+    """
+    return _first_existing("the fixtures", _PACKAGE / "fixtures", _PACKAGE.parents[1] / "fixtures")
 
 
-def _found(*places: Path) -> Path:
+def _first_existing(what: str, *places: Path) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise FileNotFoundError(f"looked for {' and '.join(map(str, places))}; the installation is incomplete")
+    looked = " and ".join(str(place) for place in places)
+    raise FileNotFoundError(f"{what} cannot be found: looked for {looked}; the installation is incomplete")
