@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .config import RoFormerConfig
 from .equations.losses import log_softmax
 from .errors import InputError, InputTypeError, shown
-from .validation import bind, validate
+from .validation import bind, generator_of, validate
 from .weights import Array
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def _chooser(
 ) -> Callable[[Array], Ids]:
     if not isinstance(do_sample, bool):
         raise InputTypeError(f"do_sample is {shown(do_sample)}, expected True or False")
+    randomness = generator_of(generator)
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     if not do_sample:
         unused = [name for name, value in options.items() if value is not None]
@@ -170,7 +171,6 @@ def _chooser(
         return _greedy
     for name, value in options.items():
         _check_option(name, value)
-    randomness = np.random.default_rng(generator)
     return _Sampler(1.0 if temperature is None else temperature, top_k, 1.0 if top_p is None else top_p, randomness)
 
 

@@ -6,6 +6,6 @@ looks at what a caller passed.
 
 from .binding import bind
 from .decoder import is_causal
-from .rules import validate
+from .rules import generator_of, validate
 
-__all__ = ["bind", "is_causal", "validate"]
+__all__ = ["bind", "generator_of", "is_causal", "validate"]

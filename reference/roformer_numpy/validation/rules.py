@@ -136,7 +136,7 @@ def _switches(given: Arguments, config: RoFormerConfig, head: str) -> dict[str, 
         raise InputError(
             "use_cache=True needs a decoder: is_decoder is False, and later tokens would change cached states"
         )
-    generator = _generator(given.get("generator"))
+    generator = generator_of(given.get("generator"))
     return {**switches, "generator": generator} if switches.pop("training") else {**switches, "generator": None}
 
 
@@ -146,7 +146,8 @@ def _switch(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _generator(value: Any) -> np.random.Generator:
+def generator_of(value: Any) -> np.random.Generator:
+    """The Generator that `value` is, or that it seeds; None seeds a fresh one."""
     try:
         return np.random.default_rng(value)
     except (TypeError, ValueError) as error:
