@@ -44,6 +44,22 @@ class Case:
             return (self.batch, self.choices, self.seq_len)
         return (self.batch, self.seq_len)
 
+    @property
+    def causal(self) -> bool:
+        """Whether a position sees nothing after itself (DEC-1)."""
+        return self.head == "causal_lm" or bool(self.config.get("is_decoder"))
+
+    @property
+    def last(self) -> str:
+        """The name of the last hidden state."""
+        return f"hidden_states.{self.config['num_hidden_layers']}"
+
+    def visible(self) -> Array:
+        """Which keys a query may see, bool (rows, 1, S, S), rows being batch or batch · choices."""
+        mask = self.attention_mask().reshape(-1, 1, 1, self.seq_len).astype(bool)
+        allowed = np.tri(self.seq_len, dtype=bool) if self.causal else np.ones((self.seq_len, self.seq_len), bool)
+        return mask & allowed
+
     def generator(self, purpose: str) -> np.random.Generator:
         """Randomness of its own for each purpose."""
         return np.random.default_rng([self.seed, *purpose.encode()])
@@ -128,18 +144,18 @@ _MASKERS: dict[str, Callable[[Array, np.random.Generator], None]] = {
 
 @st.composite
 def configs(
-    draw: st.DrawFn, /, *, min_heads: int = 1, min_head_dim: int = 2, projected: bool = False, **fixed: Any
+    draw: st.DrawFn, /, *, min_heads: int = 1, min_head_dim: int = 2, projected: bool | None = None, **fixed: Any
 ) -> dict[str, Any]:
     """A small configuration whose sizes all differ: head sizes from 2, one head, odd FFN, E ≠ H among them.
 
-    `projected` asks for E ≠ H; `fixed` holds values of fields, or strategies that draw them.
+    `projected` asks for E ≠ H or for E = H; `fixed` holds values of fields, or strategies that draw them.
     """
     fixed = {name: draw(item) if isinstance(item, st.SearchStrategy) else item for name, item in fixed.items()}
     heads = fixed.get("num_attention_heads", draw(st.integers(min_heads, 4)))
     # LayerNorm over two features can only answer ±1, which hides everything; six is the least that shows a mistake
     hidden = heads * 2 * max(draw(st.integers(1, 4)), -(-3 // heads), min_head_dim // 2)
     taken = {heads, hidden // heads, hidden}
-    projected = draw(st.booleans()) or projected
+    projected = draw(st.booleans()) if projected is None else projected
     labels = draw(st.integers(2, 7))
     config = {
         "hidden_size": hidden,
