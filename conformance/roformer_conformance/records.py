@@ -37,7 +37,7 @@ class Coverage:
     """How much of the specification was tried: run ≤ applicable ≤ total, and the ids that make the difference."""
 
     total: tuple[str, ...]
-    not_claimed: tuple[str, ...]  # every check of theirs needs something that the implementation does not claim
+    not_claimed: tuple[str, ...]  # about something that the implementation does not claim to have
     run: tuple[str, ...]
     unchecked: tuple[str, ...]  # applicable, and no check of this suite tries them yet
 
@@ -52,6 +52,7 @@ class Result:
     seed: int
     records: tuple[Record, ...]
     claims: tuple[str, ...]
+    inapplicable: Mapping[str, str] = field(default_factory=dict)  # claim → the capability that it is about
     seconds: float = 0.0
     preparation_seconds: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -91,6 +92,6 @@ class Result:
         ran = {clause for record in self.records if record.status != "not_claimed" for clause in record.clauses}
         asked = {clause for record in self.not_claimed for clause in record.clauses}
         run = tuple(claim for claim in total if claim in ran)
-        not_claimed = tuple(claim for claim in total if claim in asked - ran)
-        unchecked = tuple(claim for claim in total if claim not in ran | asked)
+        not_claimed = tuple(claim for claim in total if claim in (asked | self.inapplicable.keys()) - ran)
+        unchecked = tuple(claim for claim in total if claim not in {*run, *not_claimed})
         return Coverage(total, not_claimed, run, unchecked)

@@ -34,9 +34,9 @@ def print_result(result: Result, console: Console) -> None:
     unchecked = result.coverage().unchecked
     if unchecked:
         console.print(Text(f"No check tries these claims yet: {', '.join(unchecked)}", style="dim"))
-    if result.not_claimed:
-        needs = sorted({record.message for record in result.not_claimed})
-        console.print(Text(f"Not claimed by {result.implementation}: {'; '.join(needs)}", style="dim"))
+    missing = {record.message.removeprefix("needs ") for record in result.not_claimed} | {*result.inapplicable.values()}
+    if missing:
+        console.print(Text(f"Not claimed by {result.implementation}: {', '.join(sorted(missing))}", style="dim"))
     console.print(verdict(result))
 
 

@@ -19,6 +19,7 @@ from .clauses import load_clauses, select
 from .protocol import Adapter, Capabilities
 from .records import Record, Result
 from .registry import Check, all_checks
+from .requirements import inapplicable
 from .strategies import Case
 from .trial import Trial, Violation
 from .vectors import Vector, load_vectors, verify_vector
@@ -90,6 +91,7 @@ def check_implementation(
         seed=seed,
         records=tuple(records),
         claims=tuple(load_clauses()),
+        inapplicable=inapplicable(load_clauses(), capabilities),
         seconds=time.perf_counter() - started - preparation,
         preparation_seconds=preparation,
         environment=environment(),

@@ -77,7 +77,8 @@ def _keep_heads(attention: Attention[Array], old: RoFormerConfig, new: RoFormerC
         return attention
     features = np.concatenate([np.arange(old.head_dim) + before.index(head) * old.head_dim for head in after])
     query, key, value = (
-        Dense(part.kernel[:, features], part.bias[features])
+        # in the memory layout that loading gives: a pruned model and its saved copy round alike (LIFE-4)
+        Dense(np.ascontiguousarray(part.kernel[:, features]), part.bias[features])
         for part in (attention.query, attention.key, attention.value)
     )
     output = Dense(attention.output.kernel[features], attention.output.bias)
