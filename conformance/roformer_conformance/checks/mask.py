@@ -126,7 +126,8 @@ def masked_queries_look_at_the_unmasked_keys(trial: Trial, case: Case) -> None:
     _expect_finite(got)
     unmasked = {**inputs, "attention_mask": np.ones_like(inputs["attention_mask"])}
     everything = trial.call(model, unmasked, **TRACES)["attentions.0"].astype(np.float64)
-    queries = ~case.attention_mask().reshape(-1, case.seq_len).astype(bool) & case.visible().any(axis=-1)[:, 0]
+    seeing = np.asarray(case.visible().any(axis=-1))[:, 0]
+    queries = ~case.attention_mask().reshape(-1, case.seq_len).astype(bool) & seeing
     chosen = np.broadcast_to(queries[:, None], everything.shape[:3])
     with np.errstate(divide="ignore"):
         expected = softmax(np.log(everything), case.visible())
