@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -149,7 +149,7 @@ class RoFormerConfig:
             raise ConfigError(f"model_type is {values['model_type']!r}, expected {MODEL_TYPE!r}")
         known = {name: value for name, value in values.items() if name in FIELD_RULES and name != "extra"}
         extra = {name: value for name, value in values.items() if name not in FIELD_RULES and name != "model_type"}
-        extra |= values.get("extra", {})
+        extra |= _checked("extra", values.get("extra", {}), FIELD_RULES["extra"])
         config = cls(**known, extra=extra)
         return config.replace(**overrides) if overrides else config
 
@@ -187,14 +187,22 @@ def _checked(name: str, value: object, rule: Any) -> Any:
     """`value` as the type that `rule` asks for, or an error that names field, value and rule."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, Mapping):  # JSON has no integer keys: "0" is the label, or the layer, 0
+    if isinstance(value, Mapping):
+        numbered = get_args(rule)[:1] == (int,)  # JSON has no integer keys: "0" is the label, or the layer, 0
         value = {
-            _integer_key(key): list(item) if isinstance(item, set | tuple) else item for key, item in value.items()
+            _integer_key(key) if numbered else key: list(item) if isinstance(item, set | tuple) else item
+            for key, item in value.items()
         }
     try:
         return msgspec.convert(value, rule)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise ConfigError(f"{name}={shown(value)} is not allowed: {error}") from error
+        raise ConfigError(f"{name}={shown(value)} is not allowed: {error}{_choices(rule)}") from error
+
+
+def _choices(rule: Any) -> str:
+    """The values that a rule of fixed choices allows."""
+    choices = [value for part in (rule, *get_args(rule)) if get_origin(part) is Literal for value in get_args(part)]
+    return f"; allowed are {', '.join(map(repr, choices))}" if choices else ""
 
 
 def _integer_key(key: object) -> object:
@@ -231,6 +239,11 @@ def _check_rules_between_fields(config: RoFormerConfig) -> None:
         (
             config.label2id != {name: number for number, name in config.id2label.items()},
             f"label2id={config.label2id} is not the inverse of id2label={config.id2label}",
+        ),
+        (
+            config.extra.keys() & {*FIELD_RULES, "model_type"},
+            f"extra names {sorted(config.extra.keys() & {*FIELD_RULES, 'model_type'})}, which are no extras; give them "
+            "beside it",
         ),
     ):
         if broken:
