@@ -74,8 +74,11 @@ class Capabilities:
     saving: bool = False
     generation: bool = False
     gradients: bool = False
+    graph: bool = False  # a graph mode beside the eager one
+    keras: bool = False  # compile, fit, evaluate and predict
     fixed_weights: bool = False
     python_values: bool = False  # arguments reach the implementation as they are: lists, strings, sets, not only arrays
+    output_objects: bool = False  # what a call returns is what the implementation's own users get
     tokenizer: bool = False
     profile: str = "documented"
 

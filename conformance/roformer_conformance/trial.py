@@ -175,6 +175,24 @@ class Trial:
             honest = [reference + select(run[tap]) - select(exact[tap]) for run in runs]
             yield judge(tap, got[tap], reference, honest, self.dtype, None, 2 * self.k)
 
+    def alike(
+        self,
+        what: str,
+        got: Outputs,
+        expected: Outputs,
+        case: Case,
+        inputs: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """As `close`, for every output of `expected`, earliest first; `inputs` are those that gave it."""
+        oracle, given = Oracle(case.head, case.config, self.weights(case)), dict(options or {})
+        exact, runs = oracle.run(inputs, given), oracle.legitimate_runs(inputs, given, self.dtype)
+        for tap in sorted(expected, key=tap_position):
+            expect(tap in got, f"{what}: {tap} is missing")
+            reference = expected[tap].astype(np.float64)
+            spread = [reference + (run[tap] - exact[tap]) for run in runs]
+            self._judge(judge(tap, got[tap], reference, spread, self.dtype, None, 2 * self.k), what)
+
     def reload(self, case: Case, model: Model) -> Model:
         """The model after it was saved and loaded again; needs the capability "saving"."""
         saved: Any = model

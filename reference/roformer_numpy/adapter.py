@@ -34,6 +34,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "gradients": False,
         "fixed_weights": False,
         "python_values": True,
+        "output_objects": True,
         "tokenizer": True,
         "profile": "documented",
     }
