@@ -1,0 +1,135 @@
+"""LIFE: saving, loading, and what a loaded model depends on."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from ..protocol import Array
+from ..registry import LOSS_HEADS, check
+from ..strategies import Case
+from ..trial import Trial, expect, without_warnings
+
+TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
+
+
+@check("LIFE-4.1", "save-and-load", heads="all", effort=0.3, needs=("saving",))
+def save_and_load_are_exact(trial: Trial, case: Case) -> None:
+    """A model that is saved and loaded again gives the same outputs, bit for bit."""
+    model, inputs = trial.load(case), {**case.inputs(), **case.labels()}
+    expected = trial.call(model, inputs, **TRACES)
+    trial.equals("after save and load", trial.call(trial.reload(case, model), inputs, **TRACES), expected)
+
+
+@check("LIFE-4.1", "untied", heads=("masked_lm", "causal_lm"), effort=0.5, needs=("saving",), tie_word_embeddings=False)
+def untied_heads_survive(trial: Trial, case: Case) -> None:
+    """A model whose head is not tied to the word embeddings keeps its own matrix through save and load."""
+    model, inputs = trial.load(case), case.inputs()
+    expected = trial.call(model, inputs)
+    trial.equals("untied, after save and load", trial.call(trial.reload(case, model), inputs), expected)
+
+
+@check("LIFE-4.1", "saving-changes-nothing", effort=0.5, needs=("saving",))
+def saving_changes_nothing(trial: Trial, case: Case) -> None:
+    """The model in memory gives the same outputs after it was saved, bit for bit."""
+    model, inputs = trial.load(case), case.inputs()
+    expected = trial.call(model, inputs, **TRACES)
+    trial.reload(case, model)
+    trial.equals("the model in memory after saving", trial.call(model, inputs, **TRACES), expected)
+
+
+@check("LIFE-6.1", "missing", heads="all", effort=0.3)
+def missing_tensors_are_refused(trial: Trial, case: Case) -> None:
+    """Missing tensors of the backbone are an error that names every one of them."""
+    weights = trial.weights(case)
+    names = _some_of_the_backbone(case, weights)
+    rest = {name: array for name, array in weights.items() if name not in names}
+    short = [name.removeprefix("roformer.") for name in names]
+    with without_warnings():
+        trial.refuses(lambda: trial.load(case, rest), short[0], *short[1:])
+
+
+@check("LIFE-6.1", "misshapen", heads="all", effort=0.3)
+def misshapen_tensors_are_refused(trial: Trial, case: Case) -> None:
+    """Tensors of the backbone of another shape are an error that names every one of them."""
+    weights = trial.weights(case)
+    names = _some_of_the_backbone(case, weights)
+    wrong = {name: np.concatenate([array, array]) if name in names else array for name, array in weights.items()}
+    short = [name.removeprefix("roformer.") for name in names]
+    with without_warnings():
+        trial.refuses(lambda: trial.load(case, wrong), short[0], *short[1:])
+
+
+@check("LIFE-6.2", "missing-head", heads=LOSS_HEADS, effort=0.5)
+def a_missing_head_is_drawn_from_the_seed(trial: Trial, case: Case) -> None:
+    """Without the head's tensors a model still loads; its head is the same at each load, and finite."""
+    weights = {name: array for name, array in trial.weights(case).items() if name.startswith("roformer.")}
+    inputs = case.inputs()
+    with without_warnings():
+        try:
+            got, again = (trial.call(trial.load(case, weights), inputs) for _ in range(2))
+        except ValueError as error:
+            expect(False, f"logits: the model does not load without its head's tensors: {error}")
+    trial.equals("a missing head, loaded twice", got, again)
+    for name, array in got.items():
+        expect(bool(np.isfinite(array).all()), f"{name} of a model with a fresh head holds values that are not finite")
+
+
+@check("LIFE-6.4", "stored-sinusoids", heads="all", effort=0.4)
+def the_sinusoid_table_is_computed(trial: Trial, case: Case) -> None:
+    """A stored sinusoid table is not used: with any numbers in it the outputs are the same, bit for bit."""
+    weights, inputs, config = trial.weights(case), case.inputs(), case.config
+    shape = (config["max_position_embeddings"], config["hidden_size"] // config["num_attention_heads"])
+    prefix = "" if case.head == "base" else "roformer."
+    bent = {**weights, f"{prefix}encoder.embed_positions.weight": case.generator("table").standard_normal(shape)}
+    with without_warnings():
+        got = trial.call(trial.load(case, bent), inputs, **TRACES)
+    trial.equals("with another stored table of sinusoids", got, trial.call(trial.load(case), inputs, **TRACES))
+
+
+@check("LIFE-6.5", "longer", effort=0.5)
+def a_longer_model_can_be_loaded(trial: Trial, case: Case) -> None:
+    """A larger max_position_embeddings at load changes no output and allows sequences as long."""
+    inputs, longer = case.inputs(), case.with_config(max_position_embeddings=64)
+    try:
+        model = trial.load(longer, trial.weights(case))
+    except ValueError as error:
+        expect(False, f"max_position_embeddings=64 cannot be loaded: {error}")
+    got, expected = trial.call(model, inputs, **TRACES), trial.call(trial.load(case), inputs, **TRACES)
+    trial.equals("max_position_embeddings=64", got, expected)
+    ids = {"input_ids": case.generator("long").integers(0, case.config["vocab_size"], (1, 60))}
+    trial.agrees(longer, ids, trial.call(model, ids))
+
+
+@check("LIFE-6.6", "hub-name", effort=0.2, needs=("saving",))
+def a_hub_name_is_refused(trial: Trial, case: Case) -> None:
+    """A name where a folder is expected is an error that repeats it and says how to download the model first."""
+    adapter: Any = trial.adapter
+    name = "somebody/roformer-base"
+    trial.refuses(lambda: adapter.load_saved(case.head, name, trial.dtype), name, "download")
+
+
+@check("LIFE-6.7", "no-network", effort=0.2, needs=("python_values",))
+def nothing_touches_the_network(trial: Trial, case: Case) -> None:
+    """Loading and running a model opens no network connection."""
+    tried: list[Any] = []
+
+    def refuse(self: Any, address: Any) -> None:
+        tried.append(address)
+        raise OSError("no network here")
+
+    with mock.patch.object(socket.socket, "connect", refuse), mock.patch.object(socket.socket, "connect_ex", refuse):
+        try:
+            trial.call(trial.load(case), case.inputs())
+        finally:
+            expect(not tried, f"load or call tried to connect to {', '.join(map(str, tried))}")
+
+
+def _some_of_the_backbone(case: Case, weights: dict[str, Array]) -> list[str]:
+    """Three tensors that every model of the case needs, in the order of the weights."""
+    names = [name for name in weights if name.removeprefix("roformer.").startswith(("embeddings", "encoder"))]
+    chosen = case.generator("tensors").choice(len(names), 3, replace=False)
+    return [names[number] for number in sorted(chosen)]

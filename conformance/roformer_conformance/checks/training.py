@@ -1,0 +1,178 @@
+"""TRAIN: dropout, seeds, and determinism where nothing is random."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ..protocol import Array
+from ..registry import check
+from ..strategies import Case
+from ..trial import Trial, expect
+
+TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
+
+# The probability that a correct implementation fails a statistical check.
+FALSE_ALARM = 1e-9
+RATES = (0.25, 0.4, 0.7)
+
+
+@check("TRAIN-1.1", "repeated-calls", heads="all", effort=0.5)
+def repeated_calls_are_equal(trial: Trial, case: Case) -> None:
+    """The same call again gives the same result, bit for bit, and leaves the result of the first call as it was."""
+    model, inputs = trial.load(case), {**case.inputs(), **case.labels()}
+    first = trial.call(model, inputs, **TRACES)
+    before = {tap: array.copy() for tap, array in first.items()}
+    other = {"input_ids": np.zeros_like(inputs["input_ids"])}
+    trial.call(model, other, **TRACES)
+    trial.equals("the same call again", trial.call(model, inputs, **TRACES), before)
+    trial.equals("the first result after other calls", first, before)
+
+
+@check(
+    "TRAIN-1.1", "training-false", heads="all", effort=0.5, hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5
+)
+def training_false_is_the_default(trial: Trial, case: Case) -> None:
+    """training=False is the default and drops nothing, whatever the probabilities: they change no output."""
+    inputs = case.inputs()
+    sober = case.with_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    expected = trial.call(trial.load(sober), inputs, **TRACES)
+    model = trial.load(case)
+    trial.equals("training left out", trial.call(model, inputs, **TRACES), expected)
+    trial.equals("training=False", trial.call(model, inputs, training=False, **TRACES), expected)
+
+
+@check("TRAIN-1.1", "own-weights", heads="all", effort=0.3)
+def models_keep_their_own_weights(trial: Trial, case: Case) -> None:
+    """A model goes on giving the same result when the arrays it was loaded from change, and changes none of them."""
+    given = {name: array.astype(trial.dtype) for name, array in trial.weights(case).items()}
+    before = {name: array.copy() for name, array in given.items()}
+    model = trial.adapter.load(case.head, dict(case.config), given, trial.dtype)
+    inputs = case.inputs()
+    expected = trial.call(model, inputs, **TRACES)
+    changed = [name for name, array in given.items() if not np.array_equal(array, before[name])]
+    expect(not changed, f"weights that were given were changed by load or call: {', '.join(changed)}")
+    for array in given.values():
+        array *= 2.0
+    trial.equals("after the given weights changed", trial.call(model, inputs, **TRACES), expected)
+
+
+@check("TRAIN-1.1", "two-models", heads="all", effort=0.3)
+def models_share_nothing(trial: Trial, case: Case) -> None:
+    """A model gives the same result after another one, of other weights and sizes, was loaded and called."""
+    inputs, model = case.inputs(), trial.load(case)
+    expected = trial.call(model, inputs, **TRACES)
+    other = dataclasses.replace(case, seed=case.seed + 1).with_config(
+        num_attention_heads=1, rotary_value=not case.config["rotary_value"], hidden_act="tanh"
+    )
+    trial.call(trial.load(other), other.inputs(), **TRACES)
+    trial.equals("after another model was loaded and called", trial.call(model, inputs, **TRACES), expected)
+
+
+@check("TRAIN-1.2", "hidden-dropout", needs=("training",), effort=0.5)
+def hidden_dropout_scales_what_it_keeps(trial: Trial, case: Case) -> None:
+    """Dropout of features zeroes a share p of hidden_states[0], each alone, and scales the rest by 1/(1 − p)."""
+    rate = RATES[case.seed % len(RATES)]
+    many = _many(case, hidden_dropout_prob=rate, attention_probs_dropout_prob=0.0)
+    _drops(trial, many, "hidden_states.0", rate)
+
+
+@check("TRAIN-1.2", "attention-dropout", needs=("training",), effort=0.5, also=("OUT-1.4",))
+def attention_dropout_scales_what_it_keeps(trial: Trial, case: Case) -> None:
+    """Dropout of attention zeroes a share p of attentions[0], each alone, and scales the rest by 1/(1 − p)."""
+    rate = RATES[case.seed % len(RATES)]
+    many = _many(case, hidden_dropout_prob=0.0, attention_probs_dropout_prob=rate)
+    _drops(trial, many, "attentions.0", rate)
+
+
+@check("TRAIN-1.2", "one", needs=("training",), effort=0.5)
+def probability_one_drops_everything(trial: Trial, case: Case) -> None:
+    """With probability 1 nothing is left: hidden_states[0] and attentions are 0, and nothing is NaN."""
+    all_gone = _many(case, hidden_dropout_prob=1.0, attention_probs_dropout_prob=1.0)
+    got = trial.call(trial.load(all_gone), all_gone.inputs(), training=True, seed=case.seed, **TRACES)
+    for tap in ("hidden_states.0", "attentions.0"):
+        expect(not got[tap].any(), f"{tap} holds {got[tap].flat[np.argmax(got[tap] != 0)]!r}, expected only 0")
+    for tap, array in got.items():
+        expect(bool(np.isfinite(array).all()), f"{tap} is not finite where everything is dropped")
+
+
+@check(
+    "TRAIN-1.3", "zero", heads="all", needs=("training",), effort=0.3, hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)  # fmt: skip
+def probability_zero_drops_nothing(trial: Trial, case: Case) -> None:
+    """With both probabilities 0, training and inference give the same, up to rounding."""
+    model, inputs = trial.load(case), {**case.inputs(), **case.labels()}
+    expected = trial.call(model, inputs, **TRACES)
+    got = trial.call(model, inputs, training=True, seed=case.seed, **TRACES)
+    trial.alike("training=True", got, expected, case, inputs, TRACES)
+
+
+@check(
+    "TRAIN-1.4", "seeds", heads="all", needs=("training",), effort=0.5, hidden_dropout_prob=0.5,
+    attention_probs_dropout_prob=0.5, min_seq_len=3,
+)  # fmt: skip
+def seeds_reproduce(trial: Trial, case: Case) -> None:
+    """The same seed gives the same result in training, bit for bit; another seed, and inference, give another one."""
+    model, inputs = trial.load(case), case.inputs()
+    first = trial.call(model, inputs, training=True, seed=case.seed, **TRACES)
+    expected = {tap: array.copy() for tap, array in first.items()}
+    other = trial.call(model, inputs, training=True, seed=case.seed + 1, **TRACES)
+    again = trial.call(model, inputs, training=True, seed=case.seed, **TRACES)
+    trial.equals(f"training with seed {case.seed} again", again, expected)
+    tap = "attentions.0"
+    moved = not np.array_equal(other[tap], expected[tap]) or not np.array_equal(
+        other["hidden_states.0"], expected["hidden_states.0"]
+    )
+    expect(moved, f"{tap} and hidden_states.0 are the same for seeds {case.seed} and {case.seed + 1}")
+
+
+@check(
+    "TRAIN-1.4", "head-dropout", heads=("sequence_classification", "token_classification"), needs=("training",),
+    effort=0.5, attention_probs_dropout_prob=0.0, num_hidden_layers=1, also=("HEAD-2", "HEAD-3"),
+)  # fmt: skip
+def classification_heads_drop_features(trial: Trial, case: Case) -> None:
+    """The classification heads have dropout of their own: with everything dropped their logits are the last bias."""
+    dropped = case.with_config(hidden_dropout_prob=1.0)
+    got = trial.call(trial.load(dropped), dropped.inputs(), training=True, seed=case.seed)["logits"]
+    weights = trial.weights(case)
+    last = "classifier.out_proj.bias" if case.head == "sequence_classification" else "classifier.bias"
+    bias = weights[last].astype(trial.dtype)
+    trial.equals("with everything dropped", {"logits": got}, {"logits": np.broadcast_to(bias, got.shape)})
+
+
+def _many(case: Case, **config: Any) -> Case:
+    """The case with enough elements for statistics, and with no projection behind the first dropout."""
+    sizes = {"num_hidden_layers": 1, "embedding_size": case.config["hidden_size"], **config}
+    return dataclasses.replace(case, batch=16, seq_len=24, mask="none").with_config(**sizes)
+
+
+def _drops(trial: Trial, case: Case, tap: str, rate: float) -> None:
+    """In training `tap` is 0 for a share `rate` of its elements, each on its own, and 1/(1 − rate) times as large else.
+
+    By Hoeffding's inequality the share of n independent elements is off by more than √(ln(2/α) / 2n) with probability
+    below α.
+    """
+    model, inputs = trial.load(case), case.inputs()
+    plain = trial.call(model, inputs, **TRACES)[tap]
+    got = trial.call(model, inputs, training=True, seed=case.seed, **TRACES)[tap]
+    possible = plain != 0  # a causal model has attention weights that are 0 anyway
+    dropped, count = (got == 0) & possible, int(possible.sum())
+    share, bound = float(dropped.sum() / count), float(np.sqrt(np.log(2 / FALSE_ALARM) / (2 * count)))
+    told = f"{tap}: a share of {share:.4f} of {count} elements was dropped, expected {rate} ± {bound:.4f}"
+    expect(abs(share - rate) <= bound, told)
+    _each_alone(dropped, possible, tap)
+    kept = possible & ~dropped
+    scale = 1.0 / (1.0 - rate)
+    what = f"kept values beside those of inference times 1/(1 − {rate})"
+    trial.close(what, got[kept], plain[kept] * scale, case, inputs, tap, lambda array: array[kept] * scale, TRACES)
+
+
+def _each_alone(dropped: Array, possible: Array, tap: str) -> None:
+    """No axis shares one drawing: along each, some element differs from the first."""
+    for axis in range(dropped.ndim):
+        both = possible & possible.take([0], axis)
+        shared = bool(((dropped == dropped.take([0], axis)) | ~both).all()) and dropped.shape[axis] > 1
+        expect(not shared, f"{tap}: axis {axis} shares one drawing of dropout, expected one for each element")
