@@ -128,5 +128,6 @@ class NumpyModel:
         self.model.resize_token_embeddings(vocab_size)
 
     def generate(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """Continue the prompts of `inputs`; only a causal language model can."""
-        return self.model.generate(**inputs, **options)  # type: ignore[attr-defined]
+        """Continue the prompts of `inputs`; only a causal language model can. `seed` is sampling's randomness."""
+        named = {"generator" if name == "seed" else name: value for name, value in options.items()}
+        return self.model.generate(**inputs, **named)  # type: ignore[attr-defined]
