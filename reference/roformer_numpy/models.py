@@ -53,9 +53,7 @@ class RoFormerBase:
         Raises:
             InputError, InputTypeError: naming the argument and what is allowed.
         """
-        if not isinstance(config, RoFormerConfig):
-            raise InputTypeError(f"config is a {type(config).__name__}, expected a RoFormerConfig")
-        self.config = config
+        self.config = _config(config)
         self.dtype = _dtype(dtype)
         self.seed = _seed(seed)
         self.components = components_named(components)
@@ -122,7 +120,7 @@ class RoFormerBase:
 
         Source: LIFE-4, LIFE-6.
         """
-        weights = checkpoints.tree_from_mapping(mapping, config, cls.head, _dtype(dtype), _seed(seed))
+        weights = checkpoints.tree_from_mapping(mapping, _config(config), cls.head, _dtype(dtype), _seed(seed))
         return cls(config, seed=seed, dtype=dtype, components=components, weights=weights)
 
     @classmethod
@@ -241,6 +239,12 @@ MODELS: dict[str, type[RoFormerBase]] = {
         RoFormerForQuestionAnswering,
     )
 }
+
+
+def _config(config: Any) -> RoFormerConfig:
+    if not isinstance(config, RoFormerConfig):
+        raise InputTypeError(f"config is a {type(config).__name__}, expected a RoFormerConfig")
+    return config
 
 
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:

@@ -88,22 +88,22 @@ def tree_from_mapping(
     return map_leaves(leaf, shapes)
 
 
-def _stripped(mapping: Mapping[str, Any]) -> dict[str, Any]:
+def _stripped(mapping: Mapping[str, Any]) -> dict[str, Array]:
     """The mapping without the backbone's prefix, an untied head's bias under its one name."""
     if not isinstance(mapping, Mapping):
         raise InputTypeError(f"weights are a {type(mapping).__name__}, expected a mapping of names to arrays")
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Array] = {}
     for name, array in mapping.items():
         short = str(name).removeprefix(names.BACKBONE_PREFIX)
         if short in arrays:
             raise WeightsError(f"{short} is given twice, with and without the prefix {names.BACKBONE_PREFIX!r}")
-        arrays[short] = array
+        arrays[short] = _as_array(short, array)
     if names.DECODER_BIAS in arrays:
         arrays.setdefault(names.LANGUAGE_MODEL_BIAS, arrays[names.DECODER_BIAS])
     return arrays
 
 
-def _without_missing_pooler(shapes: Weights[Shape], arrays: Mapping[str, Any]) -> Weights[Shape]:
+def _without_missing_pooler(shapes: Weights[Shape], arrays: Mapping[str, Array]) -> Weights[Shape]:
     """The schema without a pooler that the mapping does not hold: random numbers are never handed out (OUT-4.3)."""
     missing = [name for name in ("pooler.dense.weight", "pooler.dense.bias") if name not in arrays]
     if shapes.pooler is None or not missing:
@@ -112,11 +112,11 @@ def _without_missing_pooler(shapes: Weights[Shape], arrays: Mapping[str, Any]) -
     return dataclasses.replace(shapes, pooler=None)
 
 
-def _fit(arrays: Mapping[str, Any], shapes: Weights[Shape], head: str, fresh_labels: bool) -> _Fit:
+def _fit(arrays: Mapping[str, Array], shapes: Weights[Shape], head: str, fresh_labels: bool) -> _Fit:
     own = named_leaves(shapes)
     foreign = {name: names.foreign_name(name, head) for name in own}
     expected = {foreign[name]: names.foreign_shape(name, shape) for name, shape in own.items()}
-    got = {name: np.shape(arrays[name]) for name in expected if name in arrays}
+    got = {name: arrays[name].shape for name in expected if name in arrays}
     missing = [name for name in expected if name not in arrays]
     misshapen = {name: (shape, expected[name]) for name, shape in got.items() if shape != expected[name]}
     head_names = {foreign[name] for name in own if name.startswith("head.")}
@@ -160,9 +160,9 @@ def _warn(fit: _Fit, head: str, seed: int) -> None:
         warnings.warn(f"the {head} model does not use {', '.join(fit.unused)}", stacklevel=5)
 
 
-def _warn_about_tables(arrays: Mapping[str, Any], config: RoFormerConfig) -> None:
+def _warn_about_tables(arrays: Mapping[str, Array], config: RoFormerConfig) -> None:
     """What is computed, or tied, and never taken from a file: a stored copy that differs is named."""
-    if names.SINUSOIDS in arrays and not _is_sinusoid_table(np.asarray(arrays[names.SINUSOIDS]), config):
+    if names.SINUSOIDS in arrays and not _is_sinusoid_table(arrays[names.SINUSOIDS], config):
         warnings.warn(f"{names.SINUSOIDS} differs from the sinusoids it should hold and is not used", stacklevel=5)
     decoder = arrays.get(names.DECODER)
     if (
@@ -177,14 +177,14 @@ def _warn_about_tables(arrays: Mapping[str, Any], config: RoFormerConfig) -> Non
 
 
 def _is_sinusoid_table(stored: Array, config: RoFormerConfig) -> bool:
-    if stored.ndim != 2 or stored.shape[1] != config.head_dim:
+    if not _is_floating(stored) or stored.ndim != 2 or stored.shape[1] != config.head_dim:
         return False
     rows = min(len(stored), config.max_position_embeddings)
     difference = stored[:rows].astype(np.float64) - names.sinusoid_table(config)[:rows]
     return bool(np.abs(difference).max(initial=0) <= _TABLE_TOLERANCE.get(stored.dtype.name, 0.0))
 
 
-def _refuse_second_version(arrays: Mapping[str, Any]) -> None:
+def _refuse_second_version(arrays: Mapping[str, Array]) -> None:
     query = "encoder.layer.0.attention.self.query"
     if f"{query}.weight" in arrays and f"{query}.bias" not in arrays and "embeddings.LayerNorm.bias" not in arrays:
         raise CheckpointError(
@@ -193,9 +193,19 @@ def _refuse_second_version(arrays: Mapping[str, Any]) -> None:
         )
 
 
-def _floating(name: str, value: Any) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+def _as_array(name: str, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"{name} is a {type(value).__name__} that gives no array: {error}") from error
+
+
+def _is_floating(array: Array) -> bool:
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
+def _floating(name: str, array: Array) -> Array:
+    if not _is_floating(array):
         raise WeightsError(f"{name} has dtype {array.dtype}, expected floating-point numbers")
     return array
 
