@@ -16,7 +16,7 @@ from roformer_numpy.checkpoints.names import foreign_name, foreign_shape, with_p
 from roformer_numpy.components import EQUATIONS, Components
 from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.models import MODELS
-from roformer_numpy.weights import weight_shapes
+from roformer_numpy.weights import Weights, weight_shapes
 
 from .protocol import Array, Outputs, flatten
 
@@ -38,6 +38,7 @@ class Oracle:
 
     def __init__(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Array]) -> None:
         self.head, self.config, self.weights = head, RoFormerConfig.from_dict(config), weights
+        self._trees: dict[str, Weights[Array]] = {}
 
     def run(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """Every output in float64."""
@@ -55,12 +56,19 @@ class Oracle:
     def _run(
         self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, components: Components
     ) -> Outputs:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a missing pooler is the case's, not the oracle's, concern
-            model = MODELS[self.head].from_weights(self.config, self.weights, dtype=dtype, components=components)
+        model = MODELS[self.head](self.config, weights=self._tree(dtype), dtype=dtype, components=components)
         named = {"generator" if name == "seed" else name: value for name, value in options.items()}
         with np.errstate(all="ignore"):
             return flatten(model(**inputs, **named))
+
+    def _tree(self, dtype: str) -> Weights[Array]:
+        """The weights as the models keep them, built once for each type."""
+        if dtype not in self._trees:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a missing pooler is the concern of the case
+                model = MODELS[self.head].from_weights(self.config, self.weights, dtype=dtype, components=EQUATIONS)
+            self._trees[dtype] = model.weights
+        return self._trees[dtype]
 
 
 def perturbed(generator: np.random.Generator, dtype: str) -> Components:

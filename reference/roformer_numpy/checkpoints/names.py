@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,7 @@ SINUSOIDS = "encoder.embed_positions.weight"
 DECODER = "cls.predictions.decoder.weight"
 DECODER_BIAS = "cls.predictions.decoder.bias"
 LANGUAGE_MODEL_BIAS = "cls.predictions.bias"
+POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
 
 # Patterns of our names and what PyTorch has in their place; each is tried once, in this order.
 _LANGUAGE_MODEL = (
@@ -52,6 +54,7 @@ _BACKBONE = (
 )
 
 
+@lru_cache(maxsize=4096)
 def foreign_name(name: str, head: str) -> str:
     """The PyTorch name of our weight `name` in the model called `head`, without the backbone's prefix."""
     for pattern, replacement in (*_HEADS[head], *_BACKBONE):
