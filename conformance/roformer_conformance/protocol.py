@@ -135,7 +135,12 @@ def find_adapter(name: str) -> Any:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise AdapterError(f"{name!r} cannot be imported: {error}") from error
-    return found if hasattr(found, "load") and not isinstance(found, type) else found()
+    if hasattr(found, "load") and not isinstance(found, type):
+        return found
+    try:
+        return found()
+    except TypeError as error:
+        raise AdapterError(f"{name!r} is no adapter and makes none: {error}") from error
 
 
 def flatten(outputs: Mapping[str, Any]) -> Outputs:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..registry import check
 from ..strategies import Case
 from ..trial import Trial
@@ -11,29 +13,39 @@ from ..trial import Trial
 TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
 
 
-@check("NUM-1", "parity", heads="all")
+@check("NUM-1.1", "parity", heads="all", also=("NUM-1.2",))
 def agrees_with_the_oracle(trial: Trial, case: Case) -> None:
     """Every output of every head lies within the budget of the float64 oracle."""
     inputs = {**case.inputs(), **case.labels()}
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
-@check("NUM-1", "parity-initial-weights", heads="all", effort=0.4, profiles=("hf_init",))
+@check("NUM-1.1", "parity-initial-weights", heads="all", effort=0.4, profiles=("hf_init",))
 def agrees_on_initial_weights(trial: Trial, case: Case) -> None:
     """Freshly initialised weights, as the transformers library draws them, give the oracle's outputs."""
     inputs = case.inputs()
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
-@check("NUM-1", "parity-large-scores", effort=0.4, profiles=("high_score",), also=("MASK-1",))
+@check("NUM-1.1", "parity-large-scores", effort=0.4, profiles=("high_score",), also=("MASK-1",))
 def agrees_on_large_scores(trial: Trial, case: Case) -> None:
     """Attention scores in the hundreds give the oracle's outputs."""
     inputs = case.inputs()
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
-@check("NUM-1", "parity-long", effort=0.2, min_seq_len=150, max_seq_len=170, max_position_embeddings=192)
+@check("NUM-1.1", "parity-long", effort=0.2, min_seq_len=150, max_seq_len=170, max_position_embeddings=192)
 def agrees_on_long_sequences(trial: Trial, case: Case) -> None:
     """A sequence of more than a hundred tokens gives the oracle's outputs: angles stay exact at large positions."""
     inputs = case.inputs()
+    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
+
+
+@check("NUM-1.3", "nan-pattern", effort=0.4, masks=("none", "right"), min_batch=2)
+def nan_stands_where_the_oracle_has_it(trial: Trial, case: Case) -> None:
+    """NaN in one embedding gives NaN exactly where the oracle has it, and finite numbers everywhere else."""
+    embeddings = case.embeddings()
+    embeddings[0, 0, 0] = np.nan
+    inputs = {**case.inputs(), "inputs_embeds": embeddings}
+    del inputs["input_ids"]
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)

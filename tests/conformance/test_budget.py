@@ -1,0 +1,112 @@
+"""The judge itself: what a budget allows, what it refuses, and that it cannot be inflated."""
+
+import numpy as np
+import pytest
+
+from roformer_conformance.budget import FAILS_AT, judge
+from roformer_conformance.oracle import Oracle, schema
+from roformer_conformance.weights import draw_weights
+
+UNIT = float(np.finfo(np.float32).eps) / 2
+
+
+def honest_runs(oracle: np.ndarray, size: float = UNIT, count: int = 8) -> list[np.ndarray]:
+    """Runs whose every element is off by up to `size`, relatively."""
+    draw = np.random.default_rng(0)
+    return [oracle * (1 + size * draw.uniform(-1, 1, oracle.shape)) for _ in range(count)]
+
+
+@pytest.fixture
+def oracle() -> np.ndarray:
+    """One output, (batch, seq_len, hidden)."""
+    return np.random.default_rng(1).standard_normal((2, 3, 8))
+
+
+def test_an_honest_result_gets_a_grade_around_one(oracle: np.ndarray) -> None:
+    """Another run of the same sloppiness passes, with a grade near 1."""
+    got = oracle * (1 + UNIT * np.random.default_rng(2).uniform(-1, 1, oracle.shape))
+    verdict = judge("hidden_states.0", got.astype(np.float32), oracle, honest_runs(oracle), "float32")
+    assert verdict.passed
+    assert 0.1 < verdict.grade < 2
+
+
+def test_one_wrong_element_among_many_fails(oracle: np.ndarray) -> None:
+    """The worst element is judged too: a mean over many right ones does not hide it, and its place is named."""
+    got = oracle.copy()
+    got[1, 2, 5] += 1e-5
+    verdict = judge("hidden_states.1", got, oracle, honest_runs(oracle), "float32")
+    assert not verdict.passed
+    assert verdict.index == (1, 2, 5)
+    assert verdict.grade > FAILS_AT
+
+
+def test_a_small_error_everywhere_fails(oracle: np.ndarray) -> None:
+    """A bias of ten roundings in every element is no rounding."""
+    verdict = judge("logits", oracle * (1 + 40 * UNIT), oracle, honest_runs(oracle), "float32")
+    assert not verdict.passed
+
+
+def test_rows_that_do_not_count_are_not_judged(oracle: np.ndarray) -> None:
+    """What stands at padding positions is outside the comparison."""
+    rows = np.ones(oracle.shape[:2], bool)
+    rows[0, 1] = False
+    got = oracle.copy()
+    got[0, 1] = 99.0
+    assert judge("last_hidden_state", got, oracle, honest_runs(oracle), "float32", rows).passed
+    assert not judge("last_hidden_state", got, oracle, honest_runs(oracle), "float32").passed
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_fails_where_the_oracle_is(oracle: np.ndarray, special: float) -> None:
+    """NaN is never masked away: it fails with its place."""
+    got = oracle.copy()
+    got[0, 2, 3] = special
+    verdict = judge("logits", got, oracle, honest_runs(oracle), "float32")
+    assert not verdict.passed
+    assert verdict.index == (0, 2, 3)
+
+
+def test_nan_where_the_oracle_has_nan_is_right(oracle: np.ndarray) -> None:
+    """The pattern has to match, and then the rest is compared."""
+    oracle[0, 0] = np.nan
+    assert judge("logits", oracle.copy(), oracle, honest_runs(oracle), "float32").passed
+
+
+def test_a_wrong_shape_fails_by_name(oracle: np.ndarray) -> None:
+    """Nothing is broadcast into agreement."""
+    verdict = judge("attentions.0", oracle[:, :1], oracle, honest_runs(oracle), "float32")
+    assert not verdict.passed
+    assert "(2, 1, 8)" in verdict.reason
+
+
+def test_no_honest_runs_still_leaves_the_floor(oracle: np.ndarray) -> None:
+    """Where arithmetic happens to be exact, a rounding of the type is still allowed and no more."""
+    same = [oracle] * 8
+    assert judge("logits", oracle * (1 + UNIT), oracle, same, "float32").passed
+    assert not judge("logits", oracle * (1 + 20 * UNIT), oracle, same, "float32").passed
+
+
+# Relative root mean square errors of PyTorch 2.13 in float32 on the weights of the test below, as printed by
+# benchmarks/error_growth.py: hidden_states 0 to 12, then the logits.
+PYTORCH_ERRORS = {
+    "strong": "6.4e-8 3.8e-7 4.6e-7 4.8e-7 4.5e-7 4.9e-7 4.8e-7 5.4e-7 5.6e-7 5.1e-7 5.2e-7 5.7e-7 5.7e-7 7.9e-7",
+    "hf_init": "6.6e-8 1.2e-7 1.5e-7 1.8e-7 1.9e-7 2.1e-7 2.3e-7 2.4e-7 2.6e-7 2.8e-7 3.0e-7 3.0e-7 3.2e-7 5.2e-7",
+}
+
+
+@pytest.mark.parametrize("profile", PYTORCH_ERRORS)
+def test_the_reference_cannot_inflate_its_own_budget(profile: str) -> None:
+    """The spread of the legitimate runs is what PyTorch itself loses on the same weights, at every tap."""
+    config = {
+        "vocab_size": 200, "hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12,
+        "intermediate_size": 1536, "hidden_act": "gelu_new", "max_position_embeddings": 64,
+    }  # fmt: skip
+    oracle = Oracle("masked_lm", config, draw_weights(schema(config, "masked_lm"), profile, 0, "float32"))
+    inputs = {"input_ids": np.random.default_rng(0).integers(0, 200, (1, 24))}
+    options = {"output_hidden_states": True}
+    exact, runs = oracle.run(inputs, options), oracle.legitimate_runs(inputs, options, "float32")
+    taps = [f"hidden_states.{layer}" for layer in range(13)] + ["logits"]
+    for tap, outside in zip(taps, map(float, PYTORCH_ERRORS[profile].split()), strict=True):
+        errors = [np.sqrt(np.mean((run[tap] - exact[tap]) ** 2)) for run in runs]
+        spread = float(np.quantile(errors, 0.95) / np.sqrt(np.mean(exact[tap] ** 2)))
+        assert 0.8 * outside < spread < 1.5 * outside, tap

@@ -1,0 +1,165 @@
+"""The command `roformer-conformance`: what it prints, writes and exits with."""
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from roformer_conformance.cli import app
+from roformer_numpy.adapter import NumpyAdapter
+
+
+class CausalEncoder(NumpyAdapter):
+    """An implementation with a fault: the base model never sees a later token, though nobody asked for a decoder."""
+
+    def __init__(self) -> None:
+        super().__init__("equations")
+        self.name = "causal-encoder"
+
+    def load(self, head, config, weights, dtype):
+        """A decoder in place of the encoder."""
+        return super().load(head, {**config, "is_decoder": True}, weights, dtype)
+
+
+class Crashing(NumpyAdapter):
+    """An implementation that raises whatever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__("equations")
+
+    def load(self, head, config, weights, dtype):
+        """Nothing is loaded."""
+        raise RuntimeError("out of order")
+
+
+FAULTY = f"{__name__}:CausalEncoder"
+
+
+def run(*arguments: str) -> Result:
+    """The command with these arguments, on a wide terminal."""
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+
+
+def test_a_conforming_implementation_exits_with_0() -> None:
+    """One family of the definition: a table, run / applicable / total, the verdict."""
+    result = run("check", "numpy-equations", "--level", "smoke", "--clause", "MASK")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"numpy-equations \S+ conforms: \d+ checks and vectors", result.output)
+    assert re.search(r"claims run \d+ / applicable \d+ / total \d+", result.output)
+
+
+def test_a_fault_exits_with_1_and_says_how_to_see_it_again() -> None:
+    """Each failure names check, claim, tap, values and case, and ends with a line to paste."""
+    result = run("check", FAULTY, "--level", "smoke", "--clause", "NUM-1")
+    assert result.exit_code == 1
+    assert "NUM-1" in result.output
+    assert re.search(r"attentions\.0\[.*\] is .* times what honest float32 arithmetic costs", result.output)
+    assert re.search(r"got \S+, expected \S+", result.output)
+    assert f"again: roformer-conformance check {FAULTY} --clause NUM-1" in result.output
+
+
+def test_an_implementation_that_raises_fails_every_check() -> None:
+    """A crash is a failure of the implementation, never of the suite, and never skipped."""
+    result = run("check", f"{__name__}:Crashing", "--level", "smoke", "--clause", "FFN-4")
+    assert result.exit_code == 1
+    assert "RuntimeError: out of order" in result.output
+    assert " 0 " in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("check", "nonsense"), "no implementation is called 'nonsense'"),
+        (("check", "no_such_module:Adapter"), "cannot be imported"),
+        (("check", "json:dumps"), "is no adapter and makes none"),
+        (("check", "numpy-equations", "--clause", "MASK-99"), "no clause or check is called 'MASK-99'"),
+        (("check", "numpy-equations", "--level", "hard"), "level 'hard' is not one of smoke, default, deep"),
+        (("clauses", "XYZ-1"), "no clause is called 'XYZ-1'"),
+        (("vectors", "verify", "numpy-equations", "--case", "nonsense"), "no vector is called nonsense"),
+        (("vectors", "verify", "numpy-equations", "--dtype", "float16"), "not in 'float16'"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_known(arguments: tuple[str, ...], words: str) -> None:
+    """A typing mistake is told from a failing implementation."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+
+
+def test_json_holds_every_record_and_the_coverage(tmp_path: Path) -> None:
+    """A program reads the same result that a person sees."""
+    path = tmp_path / "deep" / "result.json"
+    assert run("check", FAULTY, "--level", "smoke", "--clause", "NUM-1", "--json", str(path)).exit_code == 1
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["conforms"] is False
+    assert {record["status"] for record in result["records"]} == {"passed", "failed"}
+    failed = next(record for record in result["records"] if record["status"] == "failed")
+    assert failed["message"]
+    assert failed["case"]
+    assert failed["replay"].startswith("roformer-conformance check")
+    assert set(result["coverage"]) == {"total", "run", "not_claimed", "unchecked"}
+    assert result["environment"]["numpy"]
+
+
+def test_junit_is_what_a_ci_server_counts(tmp_path: Path) -> None:
+    """Tests, failures and skipped items add up to the records."""
+    path = tmp_path / "result.xml"
+    run("check", FAULTY, "--level", "smoke", "--clause", "NUM-1", "--junit", str(path))
+    suite = ElementTree.parse(path).getroot()
+    assert int(suite.get("tests", "0")) == len(suite.findall("testcase"))
+    assert int(suite.get("failures", "0")) == len(suite.findall("testcase/failure")) > 0
+    assert all(case.get("classname") and case.get("name") for case in suite.findall("testcase"))
+
+
+def test_the_same_seed_gives_the_same_records(tmp_path: Path) -> None:
+    """Nothing but time differs between two runs: examples, grades and verdicts repeat."""
+    runs = []
+    for number in range(2):
+        path = tmp_path / f"{number}.json"
+        run("check", "numpy-equations", "--level", "smoke", "--clause", "NUM-1", "--seed", "3", "--json", str(path))
+        records = json.loads(path.read_text(encoding="utf-8"))["records"]
+        runs.append([{key: value for key, value in record.items() if key != "seconds"} for record in records])
+    assert runs[0] == runs[1]
+
+
+def test_another_seed_draws_other_examples(tmp_path: Path) -> None:
+    """The examples come from the seed."""
+    grades = []
+    for seed in ("1", "2"):
+        path = tmp_path / f"{seed}.json"
+        run("check", "numpy", "--clause", "NUM-1.1/parity", "--seed", seed, "--json", str(path))
+        grades.append([record["grade"] for record in json.loads(path.read_text(encoding="utf-8"))["records"]])
+    assert grades[0] != grades[1]
+
+
+def test_one_clause_is_explained_with_its_checks() -> None:
+    """`clauses ID` prints the claim, its source and what tries it."""
+    result = run("clauses", "MASK-1")
+    assert result.exit_code == 0
+    assert "MASK-1/weight-is-zero" in result.output
+    assert "Source:" in result.output
+    assert "base-right_padding" in result.output
+
+
+def test_all_clauses_are_listed() -> None:
+    """Every claim of the specification stands in the table, tried or not."""
+    result = run("clauses")
+    for clause in ("CFG-1.1", "ROT-2.2", "DEC-4", "NUM-1.3"):
+        assert clause in result.output
+
+
+def test_vectors_verify_prints_a_row_a_head() -> None:
+    """The largest relative error of each head against transformers in float64."""
+    result = run("vectors", "verify", "numpy-equations", "--case", "base-plain", "--case", "masked_lm-plain")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"base .* 1 .* 0 .*e-1[5-9]", result.output)
+
+
+def test_vectors_verify_fails_a_fault() -> None:
+    """An encoder that is causal does not give what transformers gave."""
+    result = run("vectors", "verify", FAULTY, "--case", "base-plain")
+    assert result.exit_code == 1
+    assert "guards against" in result.output

@@ -1,0 +1,82 @@
+"""The suite inside somebody's pytest run, and as a function."""
+
+from pathlib import Path
+
+import pytest
+
+from roformer_conformance import AdapterError, UsageError, check_implementation, parametrize_with_checks
+from roformer_numpy.adapter import NumpyAdapter
+
+TEST_FILE = """
+from roformer_conformance import parametrize_with_checks
+from roformer_numpy.adapter import NumpyAdapter
+
+
+class CausalEncoder(NumpyAdapter):
+    capabilities = {"heads": ["base"], "dtypes": ["float32"], "call_styles": ["keywords"]}
+
+    def load(self, head, config, weights, dtype):
+        return super().load(head, {**config, "is_decoder": True}, weights, dtype)
+
+
+@parametrize_with_checks(CausalEncoder("equations"), level="smoke")
+def test_my_roformer(check):
+    check()
+"""
+
+
+def test_each_check_is_an_item_with_its_id(pytester: pytest.Pytester) -> None:
+    """A user's run lists checks by clause and fails exactly where the implementation does."""
+    pytester.makepyfile(TEST_FILE)
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", "-k", "NUM-1.1 or FFN")
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] > 0
+    assert outcomes["passed"] > 0
+    result.stdout.fnmatch_lines(["*FAILED*test_my_roformer*NUM-1.1/parity*base-float32*"])
+
+
+def test_expected_failures_name_a_check_and_a_reason(tmp_path: Path) -> None:
+    """A list of expected failures is strict: an id that matches nothing is an error."""
+    path = tmp_path / "xfails.toml"
+    path.write_text('[[expected]]\nid = "MASK-1/no-such-check"\nreason = "none"\n')
+    with pytest.raises(UsageError, match="no-such-check"):
+        parametrize_with_checks(NumpyAdapter("equations"), expected_failures=path)
+    path.write_text('[[expected]]\nid = "MASK-1/weight-is-zero"\n')
+    with pytest.raises(UsageError, match="has an id and a reason"):
+        parametrize_with_checks(NumpyAdapter("equations"), expected_failures=path)
+
+
+def test_a_result_lists_its_records_by_status() -> None:
+    """`check_implementation` returns records with id, clause, head, grade, message and replay."""
+    result = check_implementation(NumpyAdapter("equations"), level="smoke", clauses=["NUM-1"])
+    assert result.conforms
+    assert not result.failed
+    assert {record.clause.partition("-")[0] for record in result.passed} == {"NUM"}
+    assert all(record.id.startswith(record.clause) for record in result.passed)
+
+
+def test_what_is_not_claimed_is_listed_and_never_passed() -> None:
+    """An implementation with one head and no extras is asked less, and the result says what was left out."""
+    adapter = NumpyAdapter("equations")
+    adapter.capabilities = {"heads": ["base"], "dtypes": ["float64"], "call_styles": ["keywords"]}
+    result = check_implementation(adapter, level="smoke", clauses=["DEC", "HEAD", "LOSS"])
+    assert result.not_claimed
+    assert {record.head for record in result.passed} <= {"base"}
+    assert not {record.id for record in result.not_claimed} & {record.id for record in result.passed}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "words"),
+    [
+        ("capabilities", {"heads": ["base"], "colour": True}, "colour"),
+        ("capabilities", {"heads": ["encoder"]}, "encoder"),
+        ("capabilities", {"heads": []}, "heads"),
+        ("capabilities", {"heads": ["base"], "dtypes": ["float8"]}, "float8"),
+    ],
+)
+def test_an_adapter_that_claims_nonsense_is_refused(attribute: str, value: object, words: str) -> None:
+    """A claim that the suite does not know is an error, not ignored."""
+    adapter = NumpyAdapter("equations")
+    setattr(adapter, attribute, value)
+    with pytest.raises(AdapterError, match=words):
+        check_implementation(adapter, level="smoke")
