@@ -16,7 +16,15 @@ def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is no JSON object, names a key twice, or holds NaN or infinity.
     """
-    text = Path(path).read_text(encoding="utf-8")
+    return parse_json_object(Path(path).read_text(encoding="utf-8"))
+
+
+def parse_json_object(text: str | bytes) -> dict[str, Any]:
+    """The JSON object in `text`.
+
+    Raises:
+        ValueError: it is no JSON object, names a key twice, or holds NaN or infinity.
+    """
     try:
         values = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except RecursionError:

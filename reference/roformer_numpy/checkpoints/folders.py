@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..config import RoFormerConfig
-from ..errors import CheckpointError, InputError
-from ..json_files import read_json_object
+from ..errors import CheckpointError, InputError, InputTypeError, shown
+from ..json_files import parse_json_object, read_json_object
 from ..weights import Array, Weights
 from .trees import mapping_from_tree
 
@@ -91,10 +91,16 @@ def write_folder(
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:
-    path = Path(folder)
-    if path.is_dir():
+    try:
+        path = Path(folder)
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except TypeError as error:
+        raise InputTypeError(f"folder is {shown(folder)}, expected the path of a folder: {error}") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"folder is {shown(folder)}, which is no path: {error.args[-1]}") from error
+    if is_folder:
         return path
-    if path.is_file():
+    if is_file:
         raise CheckpointError(f"{folder} is a file, expected the folder that holds it")
     raise CheckpointError(
         f"{folder} is no folder on this machine, and nothing is downloaded here. If it names a model on a hub, fetch "
@@ -132,10 +138,21 @@ def _tensors(path: Path) -> Iterator[tuple[str, Array]]:
             names = list(file.keys())
             if len(names) > MAX_TENSORS:
                 raise CheckpointError(f"{path.name} declares {len(names)} tensors, allowed are up to {MAX_TENSORS}")
+            _refuse_repeated_names(path)
             for name in names:
                 yield name, _checked(path, name, file.get_tensor(name))
     except (SafetensorError, OSError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path.name} cannot be read as safetensors: {error}") from error
+
+
+def _refuse_repeated_names(path: Path) -> None:
+    """Refuse a header that names a tensor twice, which safetensors reads as one of the two."""
+    with path.open("rb") as file:
+        header = file.read(int.from_bytes(file.read(8), "little"))
+    try:
+        parse_json_object(header)
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} has a damaged header: {error}") from error
 
 
 def _checked(path: Path, name: str, array: Array) -> Array:

@@ -76,6 +76,8 @@ def tree_from_mapping(
     shapes = _without_missing_pooler(shape_tree(config, head), arrays)
     fit = _fit(arrays, shapes, head, fresh_labels)
     _refuse(fit)
+    if config.add_pooling_layer and head == "base":
+        _warn_about_pooler(arrays)
     _warn(fit, head, seed)
     _warn_about_tables(arrays, config)
 
@@ -105,10 +107,8 @@ def _stripped(mapping: Mapping[str, Any]) -> dict[str, Array]:
 
 def _without_missing_pooler(shapes: Weights[Shape], arrays: Mapping[str, Array]) -> Weights[Shape]:
     """The schema without a pooler that the mapping does not hold: random numbers are never handed out (OUT-4.3)."""
-    missing = [name for name in ("pooler.dense.weight", "pooler.dense.bias") if name not in arrays]
-    if shapes.pooler is None or not missing:
+    if shapes.pooler is None or arrays.keys() >= names.POOLER:
         return shapes
-    warnings.warn(f"pooler_output will be None: the weights have no {' and no '.join(missing)}", stacklevel=5)
     return dataclasses.replace(shapes, pooler=None)
 
 
@@ -154,16 +154,22 @@ def _warn(fit: _Fit, head: str, seed: int) -> None:
         warnings.warn(
             f"the weights hold no fitting {head} head; drawn from seed {seed}, to be trained before use: "
             f"{', '.join(sorted(fit.redrawn))}",
-            stacklevel=5,
+            stacklevel=4,
         )
     if fit.unused:
-        warnings.warn(f"the {head} model does not use {', '.join(fit.unused)}", stacklevel=5)
+        warnings.warn(f"the {head} model does not use {', '.join(fit.unused)}", stacklevel=4)
+
+
+def _warn_about_pooler(arrays: Mapping[str, Array]) -> None:
+    missing = sorted(names.POOLER - arrays.keys())
+    if missing:
+        warnings.warn(f"pooler_output will be None: the weights have no {' and no '.join(missing)}", stacklevel=4)
 
 
 def _warn_about_tables(arrays: Mapping[str, Array], config: RoFormerConfig) -> None:
     """What is computed, or tied, and never taken from a file: a stored copy that differs is named."""
     if names.SINUSOIDS in arrays and not _is_sinusoid_table(arrays[names.SINUSOIDS], config):
-        warnings.warn(f"{names.SINUSOIDS} differs from the sinusoids it should hold and is not used", stacklevel=5)
+        warnings.warn(f"{names.SINUSOIDS} differs from the sinusoids it should hold and is not used", stacklevel=4)
     decoder = arrays.get(names.DECODER)
     if (
         decoder is not None
@@ -172,7 +178,7 @@ def _warn_about_tables(arrays: Mapping[str, Array], config: RoFormerConfig) -> N
     ):
         warnings.warn(
             f"{names.DECODER} differs from the word embeddings and is not used: tie_word_embeddings is True",
-            stacklevel=5,
+            stacklevel=4,
         )
 
 
