@@ -468,9 +468,13 @@ def test_a_model_is_made_from_a_configuration(config: Any) -> None:
 
 
 def test_loading_what_fits_warns_of_nothing() -> None:
-    """No warning where there is nothing to say."""
+    """No warning where there is nothing to say; a warning points at the line that loads."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for head in HEADS:
             load(head, strong_weights(config_of(), head))
     assert caught == []
+    weights = {**strong_weights(config_of()), "extra": np.zeros(1)}
+    with pytest.warns(UserWarning, match="extra") as caught:
+        MODELS["base"].from_weights(config_of(), weights, components="equations")
+    assert caught[0].filename == __file__
