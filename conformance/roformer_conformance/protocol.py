@@ -46,7 +46,8 @@ class Adapter(Protocol):
     """An implementation under test.
 
     What else it may claim asks for more methods: "saving" for `model.save(path)` and
-    `load_saved(head, path, dtype)`, which loads what was saved; "tokenizer" for `tokenizer(folder)`, which reads a
+    `load_saved(head, path, dtype)`, which loads what was saved; "overrides" for fields of the configuration as
+    keywords of `load_saved`; "tokenizer" for `tokenizer(folder)`, which reads a
     folder with vocab.txt and returns a callable with the arguments of the transformers library's tokenizers.
     """
 
@@ -72,12 +73,14 @@ class Capabilities:
     pruning: bool = False
     resizing: bool = False
     saving: bool = False
+    overrides: bool = False
     generation: bool = False
     gradients: bool = False
     graph: bool = False  # a graph mode beside the eager one
     keras: bool = False  # compile, fit, evaluate and predict
     fixed_weights: bool = False
     python_values: bool = False  # arguments reach the implementation as they are: lists, strings, sets, not only arrays
+    warnings: bool = False  # warnings are Python's own: of the module `warnings`, or of `logging`
     output_objects: bool = False  # what a call returns is what the implementation's own users get
     tokenizer: bool = False
     profile: str = "documented"

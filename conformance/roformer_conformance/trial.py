@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -193,13 +194,13 @@ class Trial:
             spread = [reference + (run[tap] - exact[tap]) for run in runs]
             self._judge(judge(tap, got[tap], reference, spread, self.dtype, None, 2 * self.k), what)
 
-    def reload(self, case: Case, model: Model) -> Model:
-        """The model after it was saved and loaded again; needs the capability "saving"."""
+    def reload(self, case: Case, model: Model, **overrides: Any) -> Model:
+        """The model after it was saved and loaded again; needs the capability "saving", or "overrides"."""
         saved: Any = model
         adapter: Any = self.adapter
         with tempfile.TemporaryDirectory() as folder:
             saved.save(folder)
-            return adapter.load_saved(case.head, folder, self.dtype)
+            return adapter.load_saved(case.head, folder, self.dtype, **overrides)
 
     def refuses(self, call: Callable[[], Any], argument: str, *mentions: str | tuple[str, ...]) -> None:
         """The call is an error of ValueError or TypeError that names the argument and everything in `mentions`.
@@ -231,6 +232,26 @@ def without_warnings() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def heard_warnings() -> Iterator[list[str]]:
+    """What an implementation says by the `warnings` module, or logs as a warning, one text each."""
+    heard: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    listener = Listener(logging.WARNING)
+    logging.getLogger().addHandler(listener)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield heard
+            heard += [str(warning.message) for warning in caught]
+    finally:
+        logging.getLogger().removeHandler(listener)
 
 
 def expect(holds: bool, message: str) -> None:

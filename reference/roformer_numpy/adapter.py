@@ -30,10 +30,12 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "pruning": True,
         "resizing": True,
         "saving": True,
+        "overrides": True,
         "generation": True,
         "gradients": False,
         "fixed_weights": False,
         "python_values": True,
+        "warnings": True,
         "output_objects": True,
         "tokenizer": True,
         "profile": "documented",
@@ -64,9 +66,9 @@ class NumpyAdapter:
         described = RoFormerConfig.from_dict(config)
         return NumpyModel(MODELS[head].from_weights(described, weights, dtype=dtype, components=self.components))
 
-    def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str) -> NumpyModel:
-        """The model that `NumpyModel.save` wrote to `path`."""
-        return NumpyModel(MODELS[head].from_pretrained(path, dtype=dtype, components=self.components))
+    def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> NumpyModel:
+        """The model that `NumpyModel.save` wrote to `path`; `overrides` are fields of its configuration."""
+        return NumpyModel(MODELS[head].from_pretrained(path, dtype=dtype, components=self.components, **overrides))
 
     def tokenizer(self, folder: str | os.PathLike[str]) -> Any:
         """The tokenizer of a folder with vocab.txt."""
