@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,9 +58,9 @@ class Fault(NumpyAdapter):
         changed, given = self.prepare(head, dict(config), dict(weights))
         return FaultyModel(self, super().load(head, changed, given, dtype), changed)
 
-    def load_saved(self, head: str, path: Any, dtype: str) -> Any:
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
         """The faulty model that was saved."""
-        loaded = super().load_saved(head, path, dtype)
+        loaded = super().load_saved(head, path, dtype, **overrides)
         return FaultyModel(self, loaded, loaded.model.config.to_dict())
 
 
@@ -712,8 +713,8 @@ class ShowsAbsentFields(Fault):
 class SavesInHalfPrecision(Fault):
     """Weights are saved as float16."""
 
-    def load_saved(self, head: str, path: Any, dtype: str) -> Any:
-        model = super().load_saved(head, path, dtype).inner.model
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        model = super().load_saved(head, path, dtype, **overrides).inner.model
         rounded = {name: array.astype(np.float16) for name, array in model.to_weights().items()}
         again = MODELS[head].from_weights(model.config, rounded, dtype=dtype, components=EQUATIONS)
         return FaultyModel(self, NumpyModel(again), model.config.to_dict())
@@ -722,10 +723,10 @@ class SavesInHalfPrecision(Fault):
 class TiesAfterLoading(Fault):
     """tie_word_embeddings is lost on the way through a file."""
 
-    def load_saved(self, head: str, path: Any, dtype: str) -> Any:
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
         file = Path(path) / "config.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), "tie_word_embeddings": True}))
-        return super().load_saved(head, path, dtype)
+        return super().load_saved(head, path, dtype, **overrides)
 
 
 class SavingScrambles(Fault):
@@ -763,6 +764,33 @@ class RefusesMissingHeads(Fault):
         return config, weights
 
 
+class Silent(Fault):
+    """What is missing or differs is made up without a word."""
+
+    def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return super().load(head, config, weights, dtype)
+
+
+class WarnsOfEverything(Fault):
+    """A pooler that nobody wants is missed."""
+
+    def prepare(self, head: str, config: Call, weights: Call) -> tuple[Call, Call]:
+        if head == "base" and "pooler.dense.weight" not in weights:
+            warnings.warn("pooler.dense.weight and pooler.dense.bias are missing", stacklevel=2)
+        return config, weights
+
+
+class KeepsTheOldHead(Fault):
+    """A head that no longer fits the number of labels is refused."""
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        if "num_labels" in overrides:
+            raise ValueError("classifier: the stored head has another shape")
+        return super().load_saved(head, path, dtype, **overrides)
+
+
 class UsesTheStoredTable(Fault):
     """The sinusoid table of a checkpoint is used as it stands there."""
 
@@ -793,10 +821,10 @@ class FixedLength(Fault):
 class FileNotFoundAlone(Fault):
     """A hub name ends in a bare FileNotFoundError."""
 
-    def load_saved(self, head: str, path: Any, dtype: str) -> Any:
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
         if not Path(path).is_dir():
             raise FileNotFoundError(path)
-        return super().load_saved(head, path, dtype)
+        return super().load_saved(head, path, dtype, **overrides)
 
 
 class PhonesHome(Fault):

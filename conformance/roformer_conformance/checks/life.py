@@ -11,8 +11,9 @@ import numpy as np
 from ..protocol import Array
 from ..registry import LOSS_HEADS, check
 from ..strategies import Case
-from ..trial import Trial, expect, without_warnings
+from ..trial import Trial, expect, heard_warnings, without_warnings
 
+LABELLED = ("sequence_classification", "token_classification")
 TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
 
 
@@ -78,6 +79,36 @@ def a_missing_head_is_drawn_from_the_seed(trial: Trial, case: Case) -> None:
         expect(bool(np.isfinite(array).all()), f"{name} of a model with a fresh head holds values that are not finite")
 
 
+@check("LIFE-6.2", "warning", heads=LOSS_HEADS, effort=0.2, needs=("warnings",))
+def a_missing_head_is_warned_about(trial: Trial, case: Case) -> None:
+    """Without the head's tensors, or without one of them, one warning names every one that is missing."""
+    weights = trial.weights(case)
+    head = [name for name in weights if not name.startswith("roformer.")]
+    for lost in (head, head[-1:]):
+        with heard_warnings() as heard:
+            trial.load(case, {name: array for name, array in weights.items() if name not in lost})
+        naming = [text for text in heard if all(name in text for name in lost)]
+        expect(len(naming) == 1, f"{len(naming)} warnings name {', '.join(lost)}, expected one; heard: {heard}")
+
+
+@check("LIFE-6.3", "num-labels", heads=LABELLED, effort=0.4, needs=("saving", "overrides"), problem_type=None)
+def another_number_of_labels_draws_a_new_head(trial: Trial, case: Case) -> None:
+    """num_labels= at load overrides the saved one: the head is drawn anew, the encoder stays as it was."""
+    model, inputs, labels = trial.load(case), case.inputs(), case.config["num_labels"] + 1
+    with without_warnings():
+        try:
+            other = trial.reload(case, model, num_labels=labels)
+        except ValueError as error:
+            expect(False, f"num_labels={labels} instead of {labels - 1} at load is refused: {error}")
+    got, expected = trial.call(other, inputs, **TRACES), trial.call(model, inputs, **TRACES)
+    shape = (*expected["logits"].shape[:-1], labels)
+    expect(
+        got["logits"].shape == shape, f"logits has shape {got['logits'].shape} with num_labels={labels}: not {shape}"
+    )
+    states = [tap for tap in expected if tap != "logits"]
+    trial.equals(f"the encoder, loaded with num_labels={labels}", got, expected, states)
+
+
 @check("LIFE-6.4", "stored-sinusoids", heads="all", effort=0.4)
 def the_sinusoid_table_is_computed(trial: Trial, case: Case) -> None:
     """A stored sinusoid table is not used: with any numbers in it the outputs are the same, bit for bit."""
@@ -88,6 +119,20 @@ def the_sinusoid_table_is_computed(trial: Trial, case: Case) -> None:
     with without_warnings():
         got = trial.call(trial.load(case, bent), inputs, **TRACES)
     trial.equals("with another stored table of sinusoids", got, trial.call(trial.load(case), inputs, **TRACES))
+
+
+@check("LIFE-6.4", "warning", effort=0.3, needs=("warnings",))
+def a_bent_sinusoid_table_is_warned_about(trial: Trial, case: Case) -> None:
+    """A stored sinusoid table that differs is named by a warning; the right one is not."""
+    weights, config = trial.weights(case), case.config
+    name = f"{'' if case.head == 'base' else 'roformer.'}encoder.embed_positions.weight"
+    right = _sinusoids(config["max_position_embeddings"], config["hidden_size"] // config["num_attention_heads"])
+    for table, count in ((right, 0), (right + 0.5, 1)):
+        with heard_warnings() as heard:
+            trial.load(case, {**weights, name: table})
+        naming = [text for text in heard if "embed_positions" in text]
+        what = f"{len(naming)} warnings name embed_positions where it is {'wrong' if count else 'right'}"
+        expect(len(naming) == count, f"{what}, expected {count}; heard: {heard}")
 
 
 @check("LIFE-6.5", "longer", effort=0.5)
@@ -126,6 +171,12 @@ def nothing_touches_the_network(trial: Trial, case: Case) -> None:
             trial.call(trial.load(case), case.inputs())
         finally:
             expect(not tried, f"load or call tried to connect to {', '.join(map(str, tried))}")
+
+
+def _sinusoids(positions: int, head_dim: int) -> Array:
+    """The table as checkpoints store it: sines of all angles, then cosines."""
+    angles = np.arange(positions)[:, None] * 10000.0 ** (-np.arange(0, head_dim, 2) / head_dim)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
 
 def _some_of_the_backbone(case: Case, weights: dict[str, Array]) -> list[str]:

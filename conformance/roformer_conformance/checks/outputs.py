@@ -11,7 +11,7 @@ import numpy as np
 from ..protocol import Array, Outputs, flatten
 from ..registry import LOSS_HEADS, check
 from ..strategies import Case
-from ..trial import Trial, expect, without_warnings
+from ..trial import Trial, expect, heard_warnings, without_warnings
 
 TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
 
@@ -177,7 +177,7 @@ def cross_attentions_stand_last(trial: Trial, case: Case) -> None:
     _tuple_equals_object(trial, case, inputs, TRACES)
 
 
-@check("OUT-4.1", "formula", heads=("base",))
+@check("OUT-4.1", "formula", heads=("base",), also=("OUT-4.2",))
 def the_pooler_is_a_tanh_of_the_first_state(trial: Trial, case: Case) -> None:
     """pooler_output = tanh(W · last_hidden_state[:, 0] + b), computed by hand from the weights."""
     weights, inputs = trial.weights(case), case.inputs()
@@ -201,6 +201,17 @@ def no_pooler_weights_no_pooler_output(trial: Trial, case: Case) -> None:
     trial.equals("without pooler weights", got, expected, ["last_hidden_state"])
 
 
+@check("OUT-4.3", "warning", heads=("base",), effort=0.3, needs=("warnings",))
+def a_missing_pooler_is_warned_about(trial: Trial, case: Case) -> None:
+    """Without pooler weights, or without one of the two, one warning names what is missing."""
+    weights = trial.weights(case)
+    for lost in (("pooler.dense.weight", "pooler.dense.bias"), ("pooler.dense.bias",)):
+        with heard_warnings() as heard:
+            trial.load(case, {name: array for name, array in weights.items() if name not in lost})
+        naming = [text for text in heard if all(name in text for name in lost)]
+        expect(len(naming) == 1, f"{len(naming)} warnings name {' and '.join(lost)}, expected one; heard: {heard}")
+
+
 @check("OUT-4.4", "switched-off", heads=("base",), effort=0.5)
 def add_pooling_layer_false_means_no_pooler(trial: Trial, case: Case) -> None:
     """With add_pooling_layer False there is no pooler_output, and nothing else changes."""
@@ -210,6 +221,15 @@ def add_pooling_layer_false_means_no_pooler(trial: Trial, case: Case) -> None:
     got = trial.call(trial.load(case.with_config(add_pooling_layer=False), without), inputs)
     expect("pooler_output" not in got, "pooler_output was returned, though add_pooling_layer is False")
     trial.equals("add_pooling_layer=False", got, expected, ["last_hidden_state"])
+
+
+@check("OUT-4.4", "no-warning", heads=("base",), effort=0.3, needs=("warnings",))
+def a_pooler_that_nobody_wants_is_not_missed(trial: Trial, case: Case) -> None:
+    """With add_pooling_layer False nothing warns that pooler weights are missing."""
+    without = {name: array for name, array in trial.weights(case).items() if "pooler" not in name}
+    with heard_warnings() as heard:
+        trial.load(case.with_config(add_pooling_layer=False), without)
+    expect(not heard, f"add_pooling_layer=False: expected no warning about pooler_output, heard: {heard}")
 
 
 @check("OUT-5.1", "access", heads="all", effort=0.3, needs=("output_objects",))
