@@ -15,7 +15,7 @@ from ..trial import TRACES, Trial, expect
 SELF = r"\.attention\.self\."
 
 
-@check("ATT-3.1", "rows-sum-to-one", profiles=("strong", "high_score"))
+@check("ATT-3.1", "rows-sum-to-one", profiles=("strong", "high_score"), also=("OUT-1.5",))
 def weights_sum_to_one(trial: Trial, case: Case) -> None:
     """The attention weights of every query are not negative and sum to 1 over the keys."""
     inputs = case.inputs()

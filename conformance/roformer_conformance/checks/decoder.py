@@ -35,7 +35,7 @@ def other_models_are_causal_as_decoders(trial: Trial, case: Case) -> None:
     _expect_blind_to_the_future(trial, case)
 
 
-@check("DEC-2.1", "hidden-weights-are-zero", heads=DECODERS, is_decoder=True, profiles=("strong", "high_score"))
+@check("DEC-2.1", "hidden-weights-are-zero", heads=DECODERS, is_decoder=True, profiles=("strong", "huge_score"))
 def hidden_keys_weigh_nothing(trial: Trial, case: Case) -> None:
     """A query that sees some key gives weight exactly 0 to every masked and to every later key."""
     got = trial.call(trial.load(case), case.inputs(), **TRACES)

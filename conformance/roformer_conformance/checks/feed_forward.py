@@ -17,7 +17,7 @@ INNER = r"\d\.intermediate\.dense\."
 FIRST = "hidden_states.1"
 
 
-@check("FFN-4.1", "activation-probe", also=("CFG-2",))
+@check("FFN-4.1", "activation-probe", also=("CFG-2.1",))
 def activation_is_the_configured_one(trial: Trial, case: Case) -> None:
     """Units fed nothing but a bias, from −14 to 14, answer with hidden_act of it to the last digits."""
     points = case.generator("points").permutation(np.linspace(-14.0, 14.0, case.config["intermediate_size"]))

@@ -206,7 +206,7 @@ def head_mask_scales_a_head(trial: Trial, case: Case) -> None:
     trial.match(f"head_mask {mask.tolist()}", got, expected, case, inputs, options=TRACES, weights=scaled)
 
 
-@check("ATT-3.2", "not-normalised-again", needs=("head_mask",), min_heads=2, also=("OUT-1", "HEAD-6.2"))
+@check("ATT-3.2", "not-normalised-again", needs=("head_mask",), min_heads=2, also=("OUT-1.4", "HEAD-6.2"))
 def masked_weights_are_not_normalised_again(trial: Trial, case: Case) -> None:
     """The attention weights of the first layer are those without head_mask, times the mask of their head."""
     inputs, model, mask = case.inputs(), trial.load(case), _some_mask(case)

@@ -18,7 +18,7 @@ PADDED = ("right", "left", "irregular")
 PER_TOKEN = ("hidden_states", "last_hidden_state", "logits", "start_logits", "end_logits")
 
 
-@check("MASK-1", "weight-is-zero", masks=PADDED, profiles=("strong", "high_score"), is_decoder=False)
+@check("MASK-1", "weight-is-zero", masks=PADDED, profiles=("strong", "high_score", "huge_score"), is_decoder=False)
 def masked_keys_weigh_nothing(trial: Trial, case: Case) -> None:
     """A masked key has attention weight exactly 0, however large the scores are."""
     inputs = case.inputs()
@@ -67,7 +67,7 @@ def unmasked_tokens_reach_each_other(trial: Trial, case: Case) -> None:
     trial.differ("the last token changed", after, before, case, inputs, lambda states: states[:, 0], TRACES)
 
 
-@check("MASK-1", "ones-are-none", heads="all", masks=("none",), also=("IN-5",))
+@check("MASK-1", "ones-are-none", heads="all", masks=("none",), also=("IN-5.2",))
 def all_ones_mean_nothing(trial: Trial, case: Case) -> None:
     """An attention_mask of ones gives what no attention_mask gives."""
     inputs = case.inputs()
@@ -169,7 +169,7 @@ def a_blind_row_leaves_the_others_alone(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "MASK-6.3", "blind-row-is-finite", heads="all", masks=("blind_row",), effort=0.6, profiles=("strong", "high_score")
+    "MASK-6.3", "blind-row-is-finite", heads="all", masks=("blind_row",), effort=0.6, profiles=("strong", "huge_score")
 )
 def a_blind_row_stays_finite(trial: Trial, case: Case) -> None:
     """A row of the batch that is wholly masked gives neither NaN nor infinity in any output."""

@@ -37,16 +37,17 @@ EDGE = 2.0  # the probe's biases: large enough for scores that spread, and exact
 @check("ROT-2.1", "plane-probe", masks=("none",), min_seq_len=3, min_head_dim=4, also=("ROT-2.2", "ROT-2.3", "ATT-3.1"))
 def single_planes_give_known_scores(trial: Trial, case: Case) -> None:
     """Query and key reduced to one plane each give the scores b²·cos((m − n)·θᵢ)/√d, or b²·sin((m − n)·θᵢ)/√d."""
-    _expect_planes(trial, case)
+    heads = case.config["num_attention_heads"]
+    _expect_planes(trial, case, (case.seed + np.arange(heads)) % (case.config["hidden_size"] // heads // 2))
 
 
 @check(
-    "ROT-2.8", "large-positions", masks=("none",), effort=0.2, min_seq_len=200, max_seq_len=205, min_head_dim=4,
-    num_attention_heads=1, num_hidden_layers=1, max_position_embeddings=224, also=("ROT-2.1",),
+    "ROT-2.8", "large-positions", masks=("none",), effort=0.1, min_seq_len=400, max_seq_len=400, min_head_dim=16,
+    num_attention_heads=1, num_hidden_layers=1, max_position_embeddings=400, also=("ROT-2.1",),
 )  # fmt: skip
 def angles_are_exact_far_away(trial: Trial, case: Case) -> None:
-    """Two hundred positions from the start the angles are still those of float64."""
-    _expect_planes(trial, case)
+    """Four hundred positions from the start the angles are still those of float64."""
+    _expect_planes(trial, case, np.array([1]))  # θ₁ is no round number, as θ₀ = 1 is, and the largest of these
 
 
 @check("ROT-2.2", "gauge", profiles=("strong", "high_score"), min_head_dim=4, also=("ROT-2.3",))
@@ -199,11 +200,11 @@ def cache_of(outputs: Outputs) -> tuple[tuple[Array, ...], ...]:
     return tuple(tuple(layers[layer][entry] for entry in sorted(layers[layer])) for layer in sorted(layers))
 
 
-def _expect_planes(trial: Trial, case: Case) -> None:
-    """Each head shows one plane: the query its first feature, the key its first or its second."""
+def _expect_planes(trial: Trial, case: Case, planes: Array) -> None:
+    """Each head shows one of `planes`: the query its first feature, the key its first or its second."""
     heads, width = case.config["num_attention_heads"], case.config["hidden_size"]
     dim, features = width // heads, np.arange(heads)
-    planes, sides = (case.seed + features) % (dim // 2), (case.seed // 8 + features) % 2
+    sides = (case.seed // 8 + features) % 2
     query, key = np.zeros(width), np.zeros(width)
     query[features * dim + 2 * planes] = key[features * dim + 2 * planes + sides] = EDGE
     weights = edited(
