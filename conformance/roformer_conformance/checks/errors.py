@@ -15,6 +15,8 @@ from ..trial import Trial, expect, without_warnings
 ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds")
 TOKEN_LABELS = ("masked_lm", "causal_lm", "token_classification")
 ROW_HEADS = tuple(head for head in HEADS if head != "multiple_choice")
+# Ways to say that an argument was given twice, Python's own among them.
+TWICE = ("twice", "again", "already", "both", "multiple values")
 Place = tuple[int, ...]
 
 
@@ -52,10 +54,10 @@ def every_token_type_works(trial: Trial, case: Case) -> None:
 
 @check("ERR-4.1", "no-tokens", heads="all", effort=0.2)
 def an_empty_sequence(trial: Trial, case: Case) -> None:
-    """A sequence without tokens is an error that names input_ids and its shape."""
+    """A sequence without tokens is an error that names input_ids and the length 0."""
     ids = np.zeros((*case.lead[:-1], 0), np.int64)
     model = trial.load(case)
-    trial.refuses(lambda: trial.call(model, {"input_ids": ids}), "input_ids", *_shown(ids.shape))
+    trial.refuses(lambda: trial.call(model, {"input_ids": ids}), "input_ids", "0")
 
 
 @check("ERR-4.2", "too-long", heads="all", effort=0.2)
@@ -90,13 +92,13 @@ def cached_positions_count(trial: Trial, case: Case) -> None:
 
 @check("ERR-5.1", "rank", heads="all", effort=0.2)
 def inputs_of_the_wrong_rank(trial: Trial, case: Case) -> None:
-    """An input with another number of axes is an error that names it and its shape."""
+    """An input with another number of axes is an error that names it and its shape or rank."""
     inputs = {**case.inputs(), "attention_mask": np.ones(case.lead, np.int64)}
     for name, array in inputs.items():
         for wrong in (array[..., None], array[0]):
-            _refuses(trial, case, {name: wrong}, name, *_shown(wrong.shape))
+            _refuses(trial, case, {name: wrong}, name, _shown_rank(wrong))
     for wrong in (case.embeddings()[..., None], case.embeddings()[0]):
-        _refuses(trial, case, {"input_ids": None, "inputs_embeds": wrong}, "inputs_embeds", *_shown(wrong.shape))
+        _refuses(trial, case, {"input_ids": None, "inputs_embeds": wrong}, "inputs_embeds", _shown_rank(wrong))
 
 
 @check("ERR-5.2", "shape", heads="all", effort=0.2, min_batch=2, min_seq_len=2)
@@ -105,7 +107,7 @@ def shapes_that_do_not_match(trial: Trial, case: Case) -> None:
     for name in ("attention_mask", "token_type_ids"):
         right = np.ones(case.lead, np.int64)
         for wrong in (right[:1], right[..., :1], right[..., :-1], np.concatenate([right, right])):
-            _refuses(trial, case, {name: wrong}, name, *_shown(wrong.shape))
+            _refuses(trial, case, {name: wrong}, name, _shown(wrong.shape))
 
 
 @check("ERR-5.2", "width", heads="all", effort=0.2)
@@ -132,7 +134,7 @@ def mask_values_other_than_0_and_1(trial: Trial, case: Case) -> None:
         mask = np.ones(case.lead, dtype)
         place = _place(case, case.lead)
         mask[place] = value
-        _refuses(trial, case, {"attention_mask": mask}, "attention_mask", *_at(place), str(value))
+        _refuses(trial, case, {"attention_mask": mask}, "attention_mask", _at(place), (str(value), f"{value:g}"))
 
 
 @check("ERR-8.1", "unknown-keyword", heads="all", effort=0.2)
@@ -153,7 +155,7 @@ def an_argument_by_position_and_by_keyword(trial: Trial, case: Case) -> None:
     """input_ids by position and again by keyword are an error that names input_ids."""
     inputs, model = case.inputs(), trial.load(case)
     twice = {"input_ids": inputs["input_ids"]}
-    trial.refuses(lambda: trial.call(model, inputs, style="single", **twice), "input_ids", "twice")
+    trial.refuses(lambda: trial.call(model, inputs, style="single", **twice), "input_ids", TWICE)
 
 
 @check("ERR-8.2", "twice-in-a-dict", heads="all", effort=0.2, needs=("call_styles:dict",))
@@ -161,7 +163,7 @@ def an_argument_in_the_dict_and_by_keyword(trial: Trial, case: Case) -> None:
     """An argument inside the dict and again by keyword is an error that names it."""
     inputs, model = case.inputs(), trial.load(case)
     for name, array in inputs.items():
-        trial.refuses(lambda name=name, array=array: _call_dict(trial, model, inputs, name, array), name, "twice")  # type: ignore[misc]
+        trial.refuses(lambda name=name, array=array: _call_dict(trial, model, inputs, name, array), name, TWICE)  # type: ignore[misc]
 
 
 @check("ERR-9.1", "token-labels", heads=TOKEN_LABELS, effort=0.5)
@@ -183,7 +185,7 @@ def labels_of_the_wrong_rank(trial: Trial, case: Case) -> None:
     """Labels with an axis too many are an error that names them and their shape."""
     for name, array in case.labels().items():
         wrong = np.stack([array, array], axis=-1)
-        _refuses(trial, case, {**case.labels(), name: wrong}, name, *_shown(wrong.shape))
+        _refuses(trial, case, {**case.labels(), name: wrong}, name, _shown_rank(wrong))
 
 
 @check(
@@ -212,7 +214,7 @@ def head_masks_of_another_shape(trial: Trial, case: Case) -> None:
     """A head_mask that is neither (heads,) nor (layers, heads) is an error that names it and its shape."""
     heads, layers = case.config["num_attention_heads"], case.config["num_hidden_layers"]
     for shape in ((heads + 1,), (layers + 1, heads), (layers, heads + 1), (layers, heads, 1), ()):
-        _refuses(trial, case, {"head_mask": np.ones(shape, trial.dtype)}, "head_mask", *_shown(shape))
+        _refuses(trial, case, {"head_mask": np.ones(shape, trial.dtype)}, "head_mask", _shown(shape))
 
 
 @check("ERR-11.1", "types", heads="all", effort=0.2, needs=("python_values",))
@@ -270,7 +272,7 @@ def _refuses_values(trial: Trial, case: Case, name: str, count: int, also: tuple
     for value in {*also, -1, count, count + 1000}:
         wrong = right.copy()
         wrong[place] = value
-        _refuses(trial, case, {name: wrong}, name, *_at(place), str(value), (str(count - 1), str(count)))
+        _refuses(trial, case, {name: wrong}, name, _at(place), str(value), (str(count - 1), str(count)))
 
 
 def _place(case: Case, shape: tuple[int, ...]) -> Place:
@@ -278,14 +280,19 @@ def _place(case: Case, shape: tuple[int, ...]) -> Place:
     return tuple(int(draw.integers(0, length)) for length in shape)
 
 
-def _at(place: Place) -> list[tuple[str, ...]]:
+def _at(place: Place) -> tuple[str, ...]:
     """The ways to write a position."""
-    return [tuple(separator.join(map(str, place)) for separator in (", ", ",", "][", " "))]
+    return tuple(separator.join(map(str, place)) for separator in (", ", ",", "][", " "))
 
 
-def _shown(shape: tuple[int, ...]) -> list[tuple[str, ...]]:
+def _shown(shape: tuple[int, ...]) -> tuple[str, ...]:
     """The ways to write a shape."""
-    return [(str(shape), str(list(shape)), ", ".join(map(str, shape)) or "()", "x".join(map(str, shape)) or "scalar")]
+    return (str(shape), str(list(shape)), ", ".join(map(str, shape)) or "()", "x".join(map(str, shape)) or "scalar")
+
+
+def _shown_rank(array: Array) -> tuple[str, ...]:
+    """The ways to write a shape or its rank."""
+    return (*_shown(array.shape), f"rank {array.ndim}", f"{array.ndim} axes", f"{array.ndim} dim", f"{array.ndim}D")
 
 
 def _call_dict(trial: Trial, model: Any, inputs: dict[str, Array], name: str, array: Array) -> Any:

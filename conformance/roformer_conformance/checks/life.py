@@ -154,7 +154,7 @@ def a_hub_name_is_refused(trial: Trial, case: Case) -> None:
     """A name where a folder is expected is an error that repeats it and says how to download the model first."""
     adapter: Any = trial.adapter
     name = "somebody/roformer-base"
-    trial.refuses(lambda: adapter.load_saved(case.head, name, trial.dtype), name, "download")
+    trial.refuses(lambda: adapter.load_saved(case.head, name, trial.dtype), name, ("download", "fetch"))
 
 
 @check("LIFE-6.7", "no-network", effort=0.2, needs=("python_values",))
