@@ -53,6 +53,12 @@ class Oracle:
             for number in range(count)
         ]
 
+    def spreads(self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str) -> list[Outputs]:
+        """What each of the legitimate runs is off by."""
+        exact = self.run(inputs, options)
+        runs = self.legitimate_runs(inputs, options, dtype)
+        return [{tap: run[tap] - exact[tap] for tap in exact} for run in runs]
+
     def _run(
         self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, components: Components
     ) -> Outputs:
@@ -92,6 +98,14 @@ def perturbed(generator: np.random.Generator, dtype: str) -> Components:
         inner = components.activate(components.dense(x, intermediate.kernel, intermediate.bias), hidden_act)
         return components.dense(inner, output.kernel, output.bias)
 
+    def rotary_table(positions: Array, head_dim: int, dtype: str) -> tuple[Array, Array]:
+        cos, sin = EQUATIONS.rotary_table(positions, head_dim, "float64")
+        # angles are float64 whatever the type, and off by their own rounding: more, the larger the position
+        turn = np.finfo("float64").eps / 2 * positions[:, None] * generator.uniform(-1.0, 1.0, cos.shape)
+        return (cos - turn * sin).astype(dtype), (sin + turn * cos).astype(dtype)
+
     changed: dict[str, Any] = {name: rounded(getattr(EQUATIONS, name)) for name in _ROUNDED}
-    components = replace(EQUATIONS, **changed | {"dense": rounded(dense), "feed_forward": feed_forward})
+    components = replace(
+        EQUATIONS, **changed | {"dense": rounded(dense), "feed_forward": feed_forward, "rotary_table": rotary_table}
+    )
     return components

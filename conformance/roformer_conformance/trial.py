@@ -43,7 +43,7 @@ class Violation(AssertionError):
 
 @dataclass
 class Trial:
-    """An implementation under test, the type it computes in, and the largest grade seen so far."""
+    """An implementation under test, the type it computes in, and the largest grade against the oracle so far."""
 
     adapter: Adapter
     dtype: str
@@ -83,7 +83,9 @@ class Trial:
         if rows is None and "attention_mask" in inputs:
             rows = _query_rows(inputs)
         for tap in sorted(expected, key=tap_position):
-            self._judge(judge(tap, got[tap], expected[tap], [run[tap] for run in runs], self.dtype, rows, self.k))
+            verdict = judge(tap, got[tap], expected[tap], [run[tap] for run in runs], self.dtype, rows, self.k)
+            self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
+            _raise_unless_passed(verdict)
 
     def equals(self, what: str, got: Outputs, expected: Outputs, taps: Iterable[str] | None = None) -> None:
         """The same outputs to the last bit."""
@@ -133,7 +135,7 @@ class Trial:
         `select` picks the part of its outputs that is compared. Both sides err, so twice the budget is allowed.
         """
         for verdict in self._compared(what, got, expected, case, inputs, select, options, weights):
-            self._judge(verdict, what)
+            _raise_unless_passed(verdict, what)
 
     def differ(
         self,
@@ -164,8 +166,7 @@ class Trial:
         weights: Mapping[str, Array] | None,
     ) -> Iterator[Verdict]:
         oracle = Oracle(case.head, case.config, self.weights(case) if weights is None else weights)
-        given = dict(options or {})
-        exact, runs = oracle.run(inputs, given), oracle.legitimate_runs(inputs, given, self.dtype)
+        spreads: list[Outputs] = []
         for tap in sorted(expected, key=tap_position):
             expect(tap in got, f"{what}: {tap} is missing")
             expect(
@@ -173,26 +174,12 @@ class Trial:
                 f"{what}: {tap} has shape {got[tap].shape}, expected {expected[tap].shape}",
             )
             reference = expected[tap].astype(np.float64)
-            honest = [reference + select(run[tap]) - select(exact[tap]) for run in runs]
-            yield judge(tap, got[tap], reference, honest, self.dtype, None, 2 * self.k)
-
-    def alike(
-        self,
-        what: str,
-        got: Outputs,
-        expected: Outputs,
-        case: Case,
-        inputs: Mapping[str, Any],
-        options: Mapping[str, Any] | None = None,
-    ) -> None:
-        """As `close`, for every output of `expected`, earliest first; `inputs` are those that gave it."""
-        oracle, given = Oracle(case.head, case.config, self.weights(case)), dict(options or {})
-        exact, runs = oracle.run(inputs, given), oracle.legitimate_runs(inputs, given, self.dtype)
-        for tap in sorted(expected, key=tap_position):
-            expect(tap in got, f"{what}: {tap} is missing")
-            reference = expected[tap].astype(np.float64)
-            spread = [reference + (run[tap] - exact[tap]) for run in runs]
-            self._judge(judge(tap, got[tap], reference, spread, self.dtype, None, 2 * self.k), what)
+            verdict = judge(tap, got[tap], reference, [], self.dtype, None, 2 * self.k)
+            if not verdict.passed:  # the floor is part of every budget: what stays below it needs no runs
+                spreads = spreads or oracle.spreads(inputs, dict(options or {}), self.dtype)
+                honest = [reference + select(spread[tap]) for spread in spreads]
+                verdict = judge(tap, got[tap], reference, honest, self.dtype, None, 2 * self.k)
+            yield verdict
 
     def reload(self, case: Case, model: Model, **overrides: Any) -> Model:
         """The model after it was saved and loaded again; needs the capability "saving", or "overrides"."""
@@ -217,13 +204,13 @@ class Trial:
         else:
             raise Violation(f"{argument}: expected an error that mentions {told}, got a result")
 
-    def _judge(self, verdict: Verdict, what: str = "") -> None:
-        self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
-        if verdict.passed:
-            return
-        where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
-        values = f": got {verdict.got!r}, expected {verdict.expected!r}" if verdict.index else ""
-        raise Violation(f"{what}{': ' if what else ''}{where} {verdict.reason}{values}", verdict.grade)
+
+def _raise_unless_passed(verdict: Verdict, what: str = "") -> None:
+    if verdict.passed:
+        return
+    where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
+    values = f": got {verdict.got!r}, expected {verdict.expected!r}" if verdict.index else ""
+    raise Violation(f"{what}{': ' if what else ''}{where} {verdict.reason}{values}", verdict.grade)
 
 
 @contextmanager

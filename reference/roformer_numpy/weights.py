@@ -8,6 +8,7 @@ formula reads `x @ kernel + bias`; other people's names and transposes are known
 from __future__ import annotations
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,9 +122,9 @@ def map_leaves(function: Callable[[str, Any], Other], tree: Any, name: str = "")
     if tree is None:
         return None
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = {item.name: getattr(tree, item.name) for item in dataclasses.fields(tree)}
-        return type(tree)(**{key: map_leaves(function, part, _join(name, key)) for key, part in fields.items()})
-    if isinstance(tree, tuple) and all(isinstance(part, Layer) for part in tree):
+        parts = ((key, getattr(tree, key)) for key in _field_names(type(tree)))
+        return type(tree)(**{key: map_leaves(function, part, _join(name, key)) for key, part in parts})
+    if isinstance(tree, tuple) and isinstance(tree[0], Layer):
         return tuple(map_leaves(function, part, f"{name}.layer_{number}") for number, part in enumerate(tree))
     return function(name, tree)
 
@@ -229,6 +230,11 @@ def _dense(inputs: int, outputs: int) -> Dense[Shape]:
 
 def _norm(width: int) -> LayerNorm[Shape]:
     return LayerNorm(gamma=(width,), beta=(width,))
+
+
+@functools.cache
+def _field_names(node: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(node))
 
 
 def _join(name: str, part: str) -> str:

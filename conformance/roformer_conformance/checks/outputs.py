@@ -150,7 +150,7 @@ def extras_change_nothing_else(trial: Trial, case: Case) -> None:
     plain, traced = trial.call(model, inputs), trial.call(model, inputs, **TRACES)
     extra = sorted(name for name in plain if name.startswith(("hidden_states", "attentions")))
     expect(not extra, f"{', '.join(extra)} were returned without being asked for")
-    trial.alike("with hidden_states and attentions asked for", traced, plain, case, inputs)
+    trial.match("with hidden_states and attentions asked for", traced, plain, case, inputs)
 
 
 @check("OUT-3.1", "tuple", heads="all", effort=0.3, also=("OUT-1.8",))

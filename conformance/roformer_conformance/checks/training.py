@@ -107,7 +107,7 @@ def probability_zero_drops_nothing(trial: Trial, case: Case) -> None:
     model, inputs = trial.load(case), {**case.inputs(), **case.labels()}
     expected = trial.call(model, inputs, **TRACES)
     got = trial.call(model, inputs, training=True, seed=case.seed, **TRACES)
-    trial.alike("training=True", got, expected, case, inputs, TRACES)
+    trial.match("training=True", got, expected, case, inputs, options=TRACES)
 
 
 @check(
