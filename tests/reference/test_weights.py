@@ -305,6 +305,18 @@ def test_the_bias_of_a_language_model_is_read_under_either_name(head: str) -> No
 
 
 @pytest.mark.parametrize("head", LANGUAGE_MODELS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_of_two_biases_an_untied_decoder_uses_its_own(head: str, tied: bool) -> None:
+    """Where a file holds both and they differ, decoder.bias counts when untied, predictions.bias when tied."""
+    weights = strong_weights(config_of(tie_word_embeddings=tied), head)
+    ids = good_call(head, config_of())["input_ids"]
+    before = load(head, weights, tie_word_embeddings=tied)(ids).logits
+    moved = {**weights, "cls.predictions.decoder.bias": weights["cls.predictions.bias"] + 1.0}
+    after = load(head, moved, tie_word_embeddings=tied)(ids).logits
+    np.testing.assert_allclose(after - before, 0.0 if tied else 1.0, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("head", LANGUAGE_MODELS)
 def test_a_stored_decoder_of_a_tied_model_is_used_for_nothing_and_named_when_it_differs(head: str) -> None:
     """A copy of the word embeddings is silent; another table is warned about, and ignored."""
     weights = strong_weights(config_of(), head)
@@ -377,6 +389,14 @@ def test_weights_of_the_second_version_are_refused_in_words() -> None:
     }
     with pytest.raises(CheckpointError, match="V2"):
         load("masked_lm", weights)
+
+
+def test_a_few_lost_biases_are_listed_and_not_taken_for_the_second_version() -> None:
+    """LIFE-6.1: a damaged checkpoint that still has most of its biases gets the list of what is missing."""
+    lost = ("embeddings.LayerNorm.bias", "encoder.layer.0.attention.self.query.bias")
+    weights = {name: array for name, array in strong_weights(config_of(), "base").items() if name not in lost}
+    with pytest.raises(WeightsError, match=f"{lost[0]}, {lost[1]}"):
+        load("base", weights)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", ml_dtypes.bfloat16])

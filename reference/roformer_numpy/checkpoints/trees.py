@@ -191,8 +191,8 @@ def _is_sinusoid_table(stored: Array, config: RoFormerConfig) -> bool:
 
 
 def _refuse_second_version(arrays: Mapping[str, Array]) -> None:
-    query = "encoder.layer.0.attention.self.query"
-    if f"{query}.weight" in arrays and f"{query}.bias" not in arrays and "embeddings.LayerNorm.bias" not in arrays:
+    encoder = {name.rpartition(".")[2] for name in arrays if name.startswith("encoder.layer.")}
+    if encoder == {"weight"} and not any("LayerNorm" in name for name in arrays):
         raise CheckpointError(
             "these weights have neither biases nor LayerNorm weights, as RoFormer V2 checkpoints do: that is another "
             "architecture, and loaded as this one it would predict garbage"
