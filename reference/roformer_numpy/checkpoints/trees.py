@@ -71,7 +71,7 @@ def tree_from_mapping(
 
     Source: LIFE-6, OUT-4.3.
     """
-    arrays = _stripped(mapping)
+    arrays = _stripped(mapping, config)
     _refuse_second_version(arrays)
     shapes = _without_missing_pooler(shape_tree(config, head), arrays)
     fit = _fit(arrays, shapes, head, fresh_labels)
@@ -90,8 +90,11 @@ def tree_from_mapping(
     return map_leaves(leaf, shapes)
 
 
-def _stripped(mapping: Mapping[str, Any]) -> dict[str, Array]:
-    """The mapping without the backbone's prefix, an untied head's bias under its one name."""
+def _stripped(mapping: Mapping[str, Any], config: RoFormerConfig) -> dict[str, Array]:
+    """The mapping without the backbone's prefix, a language model's bias under its one name.
+
+    Where an untied head has both biases, newer releases may store them unequal, and compute with the decoder's.
+    """
     if not isinstance(mapping, Mapping):
         raise InputTypeError(f"weights are a {type(mapping).__name__}, expected a mapping of names to arrays")
     arrays: dict[str, Array] = {}
@@ -100,8 +103,9 @@ def _stripped(mapping: Mapping[str, Any]) -> dict[str, Array]:
         if short in arrays:
             raise WeightsError(f"{short} is given twice, with and without the prefix {names.BACKBONE_PREFIX!r}")
         arrays[short] = _as_array(short, array)
-    if names.DECODER_BIAS in arrays:
-        arrays.setdefault(names.LANGUAGE_MODEL_BIAS, arrays[names.DECODER_BIAS])
+    both = names.LANGUAGE_MODEL_BIAS in arrays and config.tie_word_embeddings
+    if names.DECODER_BIAS in arrays and not both:
+        arrays[names.LANGUAGE_MODEL_BIAS] = arrays[names.DECODER_BIAS]
     return arrays
 
 
