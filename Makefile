@@ -1,7 +1,7 @@
 # make demo   set up .venv if needed, check the kernels against the contract, then run one sentence through the model
 # make test   set up .venv if needed and run the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench vectors clean
+.PHONY: help setup demo test lint types vectors peers figures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,9 +32,22 @@ lint: $(STAMP) ## ruff: rules and format
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
 
-vectors: $(STAMP) ## make the golden vectors again; needs PEER_437 and PEER_5, see fixtures/README.md
-	@test -n "$(PEER_437)" -a -n "$(PEER_5)" || { echo "make vectors needs PEER_437 and PEER_5: the Python of an environment with fixtures/generate/requirements-transformers-4.37.txt, and of one with -5.txt"; exit 2; }
+# What needs other people's environments: the Python of one with fixtures/generate/requirements-transformers-4.37.txt
+# installed, and of one with requirements-transformers-5.txt.
+NEED_PEERS = @test -n "$(PEER_437)" -a -n "$(PEER_5)" || { \
+	echo "make $@ needs PEER_437=PYTHON and PEER_5=PYTHON: see CONTRIBUTING.md"; exit 2; }
+
+vectors: $(STAMP) ## make the golden vectors again; needs PEER_437 and PEER_5
+	$(NEED_PEERS)
 	PEER_437="$(PEER_437)" PEER_5="$(PEER_5)" $(BIN)/python -m fixtures.generate
+
+peers: $(STAMP) ## exchange models with the real transformers; needs PEER_437 and PEER_5
+	$(NEED_PEERS)
+	ROFORMER_PEER_TRANSFORMERS_4_37="$(PEER_437)" ROFORMER_PEER_TRANSFORMERS_5="$(PEER_5)" \
+		$(BIN)/python -m pytest tests/peers
+
+figures: $(STAMP) ## run the suite on our implementations and write the README's figures
+	$(BIN)/python benchmarks/readme_figures.py --write
 
 clean: ## remove the environment and everything that was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

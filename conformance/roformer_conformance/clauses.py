@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NoReturn
 
+from .protocol import HEADS
 from .resources import spec_file
 
 FAMILIES = (
     "CFG", "IN", "ERR", "EMB", "ROT", "ATT", "FFN", "MASK", "OUT", "HEAD", "DEC", "LOSS", "TRAIN", "LIFE", "TOK", "NUM",
-)  # fmt: skip
-HEADS = (
-    "base", "masked_lm", "causal_lm", "sequence_classification", "token_classification", "multiple_choice",
-    "question_answering",
 )  # fmt: skip
 PROFILES = (
     "documented", "transformers-tf-4.37", "transformers-torch-4.37", "transformers-torch-5", "transformers-flax-4.37",

@@ -14,14 +14,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from .clauses import FAMILIES
 from .records import STATUSES, Record, Result
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
-
-FAMILIES = (
-    "CFG", "IN", "ERR", "EMB", "ROT", "ATT", "FFN", "MASK", "OUT", "HEAD", "DEC", "LOSS", "TRAIN", "LIFE", "TOK", "NUM",
-)  # fmt: skip
 
 
 def print_result(result: Result, console: Console) -> None:
@@ -102,12 +99,14 @@ def _families_table(result: Result) -> Table:
     title = f"{result.implementation} {result.version}, level {result.level}, seed {result.seed}"
     table = Table(title=title, title_justify="left")
     table.add_column("family")
-    table.add_column("claims run / applicable / total", justify="right")
+    table.add_column("run / applicable / total", justify="right")
     statuses = [status for status in STATUSES if status in ("passed", "failed") or result.with_status(status)]
     for name in (*statuses, "largest R", "seconds"):
         table.add_column(name.replace("_", " "), justify="right")
+    tried = {name.partition("-")[0] for name in (*result.claims, *(record.clause for record in result.records))}
     for family in FAMILIES:
-        table.add_row(*_family_row(result, family, statuses))
+        if family in tried:
+            table.add_row(*_family_row(result, family, statuses))
     return table
 
 

@@ -69,7 +69,8 @@ def check_implementation(
     if level not in LEVELS:
         raise UsageError(f"level {level!r} is not one of {', '.join(LEVELS)}")
     capabilities = Capabilities.of(adapter)
-    checks, vectors = _selected(list(clauses))
+    wanted = list(clauses)
+    checks, vectors = _selected(wanted)
     started = time.perf_counter()
     preparation = adapter.prepare() if hasattr(adapter, "prepare") else 0.0
     name = replay_name or adapter.name
@@ -90,7 +91,7 @@ def check_implementation(
         level=level,
         seed=seed,
         records=tuple(records),
-        claims=tuple(load_clauses()),
+        claims=_claims(wanted),
         inapplicable=inapplicable(load_clauses(), capabilities),
         seconds=time.perf_counter() - started - preparation,
         preparation_seconds=preparation,
@@ -178,6 +179,13 @@ def _selected(wanted: list[str]) -> tuple[list[Check], list[Vector]]:
         [item for item in checks if any(_is_about(name, item.id, item.clauses) for name in wanted)],
         [item for item in vectors if any(_is_about(name, item.id, item.clauses) for name in wanted)],
     )
+
+
+def _claims(wanted: list[str]) -> tuple[str, ...]:
+    """The ids of the claims that were asked for: all of the specification's when nothing was singled out."""
+    known = load_clauses()
+    chosen = {clause.id for name in wanted for clause in select(known, name.partition("/")[0])}
+    return tuple(claim for claim in known if not wanted or claim in chosen)
 
 
 def _is_about(name: str, identifier: str, clauses: Iterable[str]) -> bool:

@@ -14,7 +14,7 @@ tokenizer = RoFormerTokenizer(VOCABULARY)
 config = RoFormerConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4)
 model = RoFormerForMaskedLM(config, seed=0)
 
-inputs = tokenizer("今天天气[MASK]好。", return_tensors="np")
+inputs = tokenizer("我们[MASK]中国人民的朋友。", return_tensors="np")
 tokens = tokenizer.convert_ids_to_tokens(inputs.input_ids[0].tolist())
 print("tokens ", tokens)
 print("ids    ", inputs.input_ids[0].tolist())

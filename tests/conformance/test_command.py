@@ -75,7 +75,7 @@ def test_an_implementation_that_raises_fails_every_check() -> None:
         (("check", "nonsense"), "no implementation is called 'nonsense'"),
         (("check", "no_such_module:Adapter"), "cannot be imported"),
         (("check", "json:dumps"), "is no adapter and makes none"),
-        (("check", "numpy-equations", "--clause", "MASK-99"), "no clause or check is called 'MASK-99'"),
+        (("check", "numpy-equations", "--clause", "NOPE-1"), "no clause or check is called 'NOPE-1'"),
         (("check", "numpy-equations", "--level", "hard"), "level 'hard' is not one of smoke, default, deep"),
         (("clauses", "XYZ-1"), "no clause is called 'XYZ-1'"),
         (("vectors", "verify", "numpy-equations", "--case", "nonsense"), "no vector is called nonsense"),
