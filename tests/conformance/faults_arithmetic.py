@@ -1353,6 +1353,20 @@ def choices_of_all_examples_compete() -> Fault:
 
 
 @fault
+def lists_lose_their_end() -> Fault:
+    """Labels in a Python list are taken row by row for several tensors, and the last value is lost."""
+
+    def call(right: Any, inputs: dict[str, Any], options: dict[str, Any]) -> Any:
+        for name, value in inputs.items():
+            if isinstance(value, list):
+                inputs[name] = np.where(np.arange(np.size(value)) < np.size(value) - 1, np.ravel(value), 0)
+                inputs[name] = inputs[name].reshape(np.shape(value))
+        return right(inputs, options)
+
+    return Fault(calls=call)
+
+
+@fault
 def spans_not_halved() -> Fault:
     """The losses of start and end are summed without the half."""
     return Fault({"span_cross_entropy": lambda *given: 2 * losses.span_cross_entropy(*given)})

@@ -236,6 +236,15 @@ def nothing_to_predict_is_no_loss(trial: Trial, case: Case) -> None:
     )
 
 
+@check("LOSS-8", "python-lists", heads=LOSS_HEADS, needs=("python_values",), effort=0.6)
+def lists_of_labels_are_labels(trial: Trial, case: Case) -> None:
+    """Labels as Python lists give the loss that the same labels give as an array."""
+    inputs, labels, model = case.inputs(), case.labels(), trial.load(case)
+    expected = trial.call(model, {**inputs, **labels})
+    got = trial.call(model, {**inputs, **{name: array.tolist() for name, array in labels.items()}})
+    trial.equals("labels as lists", got, expected, ("loss",))
+
+
 def _expect_token_loss(trial: Trial, case: Case, labels: Array) -> None:
     inputs = {**case.inputs(), "labels": labels}
     got = trial.call(trial.load(case), inputs)

@@ -10,7 +10,7 @@ from ..formulas import softmax
 from ..protocol import Array, Outputs
 from ..registry import TOKEN_HEADS, check
 from ..strategies import Case
-from ..trial import TRACES, Trial, expect
+from ..trial import TRACES, Trial, expect, without_warnings
 
 PADDED = ("right", "left", "irregular")
 
@@ -53,6 +53,26 @@ def masked_embeddings_reach_no_token(trial: Trial, case: Case) -> None:
     huge = {**plain, "inputs_embeds": np.where(mask[..., None] == 0, np.float32(1e6), plain["inputs_embeds"])}
     model = trial.load(case)
     _expect_same_tokens(trial, case, trial.call(model, plain), trial.call(model, huge), mask == 1)
+
+
+@check("MASK-2.2", "nan-stays-in-its-row", masks=PADDED, min_batch=2, effort=0.6)
+def masked_nan_reaches_no_other_row(trial: Trial, case: Case) -> None:
+    """NaN and infinity at masked positions of one row change no other row of the batch."""
+    inputs = {**case.inputs(), "inputs_embeds": case.embeddings()}
+    del inputs["input_ids"]
+    row, bad = case.seed % case.batch, inputs["inputs_embeds"].copy()
+    mask = inputs["attention_mask"][row]
+    mask[..., -1] = 0  # something is masked
+    bad[row][mask == 0] = case.generator("bad").choice([np.nan, np.inf])
+    others = [number for number in range(case.batch) if number != row]
+    model = trial.load(case)
+    with without_warnings():
+        got = trial.call(model, {**inputs, "inputs_embeds": bad})
+        expected = trial.call(model, inputs)
+    trial.equals(
+        f"masked positions of row {row} no numbers", {tap: array[others] for tap, array in got.items()},
+        {tap: array[others] for tap, array in expected.items()},
+    )  # fmt: skip
 
 
 @check("MASK-2.1", "tokens-matter", masks=("none",), min_seq_len=3, is_decoder=False, also=("DEC-1.2",))
