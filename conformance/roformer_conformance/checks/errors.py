@@ -44,7 +44,7 @@ def types_outside_the_table(trial: Trial, case: Case) -> None:
     _refuses_values(trial, case, "token_type_ids", case.config["type_vocab_size"])
 
 
-@check("ERR-3", "every-type-works", effort=0.5)
+@check("ERR-3", "every-type-works", effort=0.5, type_vocab_size=5)
 def every_token_type_works(trial: Trial, case: Case) -> None:
     """Every token type below type_vocab_size works, also those above 1, and gives the oracle's outputs."""
     last = np.full(case.lead, case.config["type_vocab_size"] - 1)

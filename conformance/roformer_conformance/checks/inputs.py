@@ -77,7 +77,7 @@ def keywords_work_without_ids(trial: Trial, case: Case) -> None:
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
-@check("IN-4.1", "memory-layout", effort=0.5)
+@check("IN-4.1", "memory-layout", effort=0.5, min_batch=2, min_seq_len=3)
 def memory_layout_does_not_matter(trial: Trial, case: Case) -> None:
     """Non-contiguous, reversed, column-major and read-only arrays give the same result, bit for bit."""
     inputs = case.inputs()
@@ -132,7 +132,7 @@ def a_nested_list_is_one_input(trial: Trial, case: Case) -> None:
     trial.equals("input_ids as a nested list by position", got, trial.call(model, {"input_ids": ids}))
 
 
-@check("IN-5.1", "mask-types", heads="all", effort=0.4, masks=("right", "left", "irregular"))
+@check("IN-5.1", "mask-types", heads="all", effort=0.4, masks=("right", "left", "irregular"), min_seq_len=3)
 def mask_types_are_equal(trial: Trial, case: Case) -> None:
     """attention_mask of integers, bool or floats with values 0 and 1 gives the same result, bit for bit."""
     inputs, model = case.inputs(), trial.load(case)
@@ -142,7 +142,7 @@ def mask_types_are_equal(trial: Trial, case: Case) -> None:
         trial.equals(f"attention_mask of dtype {name}", got, expected)
 
 
-@check("IN-5.2", "absent-mask", heads="all", effort=0.3, masks=("none",))
+@check("IN-5.2", "absent-mask", heads="all", effort=0.3, masks=("none",), min_seq_len=3)
 def an_absent_mask_means_ones(trial: Trial, case: Case) -> None:
     """attention_mask left out means ones, also where the ids are the padding token's."""
     inputs = case.inputs()
@@ -179,7 +179,7 @@ def embeddings_replace_the_lookup(trial: Trial, case: Case) -> None:
     trial.match("inputs_embeds = W[input_ids]", got, expected, case, inputs, options=TRACES)
 
 
-@check("IN-7", "choices-are-alone", heads=("multiple_choice",), effort=0.4)
+@check("IN-7", "choices-are-alone", heads=("multiple_choice",), effort=0.4, min_seq_len=3)
 def choices_do_not_see_each_other(trial: Trial, case: Case) -> None:
     """The logit of a choice is that of a call with this choice alone: ids, mask and types are split by choice."""
     inputs, model = case.inputs(), trial.load(case)
