@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +98,14 @@ def largest_difference(peer: str, head: str, ours: Any, theirs: dict[str, np.nda
 
 
 @pytest.fixture(scope="session")
-def peer(request: pytest.FixtureRequest) -> str:
-    """Which release is asked."""
-    return request.param
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder for each release, with our models, theirs, and what they said, after one run of its interpreter."""
+    return cache(lambda peer: run_peer(peer, tmp_path_factory.mktemp("exchange")))
 
 
-@pytest.fixture(scope="session")
-def exchange(peer: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with our models, theirs, and what they said, after one run of the other interpreter."""
-    root, jobs = tmp_path_factory.mktemp("exchange"), []
+def run_peer(peer: str, root: Path) -> Path:
+    """Write our models to `root`, let the release read them and write its own."""
+    jobs = []
     for head, variant in cases(peer):
         config, name = config_of(head, variant), f"{head}-{variant}"
         save_file(inputs_of(head, config), root / f"{name}.inputs.safetensors")
@@ -139,7 +140,7 @@ def for_each(pruned: bool = True) -> pytest.MarkDecorator:
         for head, variant in cases(peer)
         if pruned or variant != "pruned"
     ]
-    return pytest.mark.parametrize(("peer", "head", "variant"), names, indirect=["peer"], scope="session")
+    return pytest.mark.parametrize(("peer", "head", "variant"), names)
 
 
 def said(root: Path, head: str, variant: str, whose: str) -> dict[str, Any]:
@@ -149,31 +150,33 @@ def said(root: Path, head: str, variant: str, whose: str) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("peer", AVAILABLE, indirect=True, scope="session")
-def test_the_release_is_the_one_that_was_asked_for(exchange: Path, peer: str) -> None:
+@pytest.mark.parametrize("peer", AVAILABLE)
+def test_the_release_is_the_one_that_was_asked_for(exchange: Callable[[str], Path], peer: str) -> None:
     """The interpreter behind a variable has the release of its name."""
-    version = (exchange / "version.txt").read_text(encoding="utf-8")
+    version = (exchange(peer) / "version.txt").read_text(encoding="utf-8")
     assert f"transformers {version}".startswith(f"{peer}.")
 
 
 @for_each()
-def test_our_folder_loads_there_with_every_key_in_its_place(exchange: Path, peer: str, head: str, variant: str) -> None:
+def test_our_folder_loads_there_with_every_key_in_its_place(
+    exchange: Callable[[str], Path], peer: str, head: str, variant: str
+) -> None:
     """No key is missing, unexpected or of another shape; the pooler, which they do not have, is the one exception."""
-    loading = said(exchange, head, variant, "ours")["loading"]
+    loading = said(exchange(peer), head, variant, "ours")["loading"]
     pooler = ["pooler.dense.bias", "pooler.dense.weight"] if head == "base" else []
     assert loading == {"missing_keys": [], "unexpected_keys": pooler, "mismatched_keys": [], "error_msgs": []}
 
 
 @for_each()
 def test_our_folder_means_the_same_numbers_there(
-    exchange: Path, peer: str, head: str, variant: str, record_property: Any
+    exchange: Callable[[str], Path], peer: str, head: str, variant: str, record_property: Any
 ) -> None:
     """Every hidden state, attention, logit and loss agrees in double precision."""
-    said(exchange, head, variant, "ours")
+    said(exchange(peer), head, variant, "ours")
     name = f"{head}-{variant}"
-    inputs = load_file(exchange / f"{name}.inputs.safetensors")
+    inputs = load_file(exchange(peer) / f"{name}.inputs.safetensors")
     ours = our_model(head, variant)(**inputs, **extras(head))
-    difference = largest_difference(peer, head, ours, load_file(exchange / f"{name}-ours.outputs.safetensors"))
+    difference = largest_difference(peer, head, ours, load_file(exchange(peer) / f"{name}-ours.outputs.safetensors"))
     record_property("largest difference", (peer, "ours there", head, variant, difference))
     assert difference <= TOLERANCE
 
@@ -186,28 +189,30 @@ def extras(head: str) -> dict[str, bool]:
 
 @for_each(pruned=False)
 def test_their_folder_means_the_same_numbers_here(
-    exchange: Path, peer: str, head: str, variant: str, record_property: Any
+    exchange: Callable[[str], Path], peer: str, head: str, variant: str, record_property: Any
 ) -> None:
     """A folder that the library wrote, in one file or in shards, loads here and agrees in double precision."""
-    said(exchange, head, variant, "theirs")
+    said(exchange(peer), head, variant, "theirs")
     name = f"{head}-{variant}"
-    folder = exchange / f"{name}-theirs"
+    folder = exchange(peer) / f"{name}-theirs"
     assert (folder / "model.safetensors.index.json").exists() == (variant == "narrow")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = MODELS[head].from_pretrained(folder, dtype="float64", components="equations")
     missing_pooler = ["pooler_output will be None"] if head == "base" else []
     assert [str(item.message)[:26] for item in caught] == missing_pooler
-    output = model(**load_file(exchange / f"{name}.inputs.safetensors"), **extras(head))
-    difference = largest_difference(peer, head, output, load_file(exchange / f"{name}-theirs.outputs.safetensors"))
+    output = model(**load_file(exchange(peer) / f"{name}.inputs.safetensors"), **extras(head))
+    difference = largest_difference(
+        peer, head, output, load_file(exchange(peer) / f"{name}-theirs.outputs.safetensors")
+    )
     record_property("largest difference", (peer, "theirs here", head, variant, difference))
     assert difference <= TOLERANCE
 
 
 @for_each()
-def test_our_configuration_is_read_there(exchange: Path, peer: str, head: str, variant: str) -> None:
+def test_our_configuration_is_read_there(exchange: Callable[[str], Path], peer: str, head: str, variant: str) -> None:
     """Every field has its value on the other side, the three label names among them."""
-    answer, config = said(exchange, head, variant, "ours"), config_of(head, variant)
+    answer, config = said(exchange(peer), head, variant, "ours"), config_of(head, variant)
     assert answer["config"] == {name: getattr(config, name) for name in answer["config"]}
     assert set(FIELDS) - set(answer["config"]) <= {"is_decoder", "add_cross_attention", "use_cache"}
     if head != "question_answering":  # their question answering sets num_labels to 2 and renames the labels
@@ -217,10 +222,10 @@ def test_our_configuration_is_read_there(exchange: Path, peer: str, head: str, v
 
 
 @for_each(pruned=False)
-def test_their_configuration_is_read_here(exchange: Path, peer: str, head: str, variant: str) -> None:
+def test_their_configuration_is_read_here(exchange: Callable[[str], Path], peer: str, head: str, variant: str) -> None:
     """Fields and label names of a config.json that the library wrote; keys that we do not know are kept."""
-    said(exchange, head, variant, "theirs")
-    path = exchange / f"{head}-{variant}-theirs"
+    said(exchange(peer), head, variant, "theirs")
+    path = exchange(peer) / f"{head}-{variant}-theirs"
     expected = config_of(head, variant)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the pooler: another test looks at it
