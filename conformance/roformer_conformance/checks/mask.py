@@ -77,14 +77,16 @@ def masked_nan_reaches_no_other_row(trial: Trial, case: Case) -> None:
 
 @check("MASK-2.1", "tokens-matter", masks=("none",), min_seq_len=3, is_decoder=False, also=("DEC-1.2",))
 def unmasked_tokens_reach_each_other(trial: Trial, case: Case) -> None:
-    """An unmasked token does matter: another id at the end moves the state of the first position of an encoder."""
+    """An unmasked token does matter: another id at one end moves the state at the other, backwards in an encoder."""
     inputs = case.inputs()
+    changed, seen = (0, case.seq_len - 1) if case.causal else (case.seq_len - 1, 0)
     ids = inputs["input_ids"].copy()
-    ids[..., -1] = (ids[..., -1] + 1) % case.config["vocab_size"]
+    ids[..., changed] = (ids[..., changed] + 1) % case.config["vocab_size"]
     model = trial.load(case)
-    before = {case.last: trial.call(model, inputs, **TRACES)[case.last][:, 0]}
-    after = {case.last: trial.call(model, {**inputs, "input_ids": ids}, **TRACES)[case.last][:, 0]}
-    trial.differ("the last token changed", after, before, case, inputs, lambda states: states[:, 0], TRACES)
+    before = {case.last: trial.call(model, inputs, **TRACES)[case.last][:, seen]}
+    after = {case.last: trial.call(model, {**inputs, "input_ids": ids}, **TRACES)[case.last][:, seen]}
+    what = f"token {changed} changed, seen at position {seen}"
+    trial.differ(what, after, before, case, inputs, lambda states: states[:, seen], TRACES)
 
 
 @check("MASK-1", "ones-are-none", heads="all", masks=("none",), also=("IN-5.2",))

@@ -222,7 +222,7 @@ def _expect_planes(trial: Trial, case: Case, planes: Array) -> None:
     ]
     inputs = {name: array[:1] for name, array in case.inputs().items()}  # every row shows the same
     got = trial.call(trial.load(case, weights), inputs, **TRACES)
-    known = softmax(np.stack(scores)[None], case.visible()[:1])
+    known = np.broadcast_to(softmax(np.stack(scores), case.visible()[0]), got[FIRST].shape)
     expected = {f"attentions.{layer}": known for layer in range(case.config["num_hidden_layers"])}
     trial.match(f"planes {planes.tolist()} of {dim // 2}", got, expected, case, inputs, options=TRACES, weights=weights)
 
