@@ -202,12 +202,3 @@ def same(first: Any, second: Any) -> bool:
         and first.shape == second.shape
         and np.ascontiguousarray(first).tobytes() == np.ascontiguousarray(second).tobytes()
     )
-
-
-def weighted_sum(outputs: Any) -> float:
-    """One number that every element of every output moves."""
-    if isinstance(outputs, Mapping):
-        return sum(weighted_sum(value) for value in outputs.values())
-    if isinstance(outputs, tuple):
-        return sum(weighted_sum(value) for value in outputs)
-    return float((outputs * np.cos(np.arange(outputs.size)).reshape(outputs.shape)).sum())
