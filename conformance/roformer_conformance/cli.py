@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,13 +127,12 @@ def _vectors_table(result: Result, dtype: str) -> Table:
 
 
 def _clauses_table(chosen: list[Clause]) -> Table:
-    counts = dict.fromkeys((item.id for item in chosen), 0)
-    cited = [item.clauses for item in all_checks().values()] + [vector.clauses for vector in load_vectors()]
-    for clause in itertools.chain.from_iterable(cited):
-        counts[clause] = counts.get(clause, 0) + 1
-    table = Table("clause", "claim", "checks and vectors")
+    checks = Counter(clause for item in all_checks().values() for clause in item.clauses)
+    vectors = Counter(clause for vector in load_vectors() for clause in vector.clauses)
+    table = Table("clause", "claim", "checks", "golden vectors")
     for item in chosen:
-        table.add_row(item.id, item.title, str(counts[item.id]) if counts[item.id] else "[yellow]none yet[/]")
+        tried = str(checks[item.id]) if checks[item.id] or vectors[item.id] else "[yellow]none yet[/]"
+        table.add_row(item.id, item.title, tried, str(vectors[item.id] or ""))
     return table
 
 

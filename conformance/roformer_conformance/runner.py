@@ -6,7 +6,7 @@ import platform
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -165,7 +165,7 @@ def _not_claimed(check: Check) -> Record:
     return Record(check.id, check.clause, "", "", "not_claimed", check.claim, message=needs, also=check.also)
 
 
-def _selected(wanted: list[str]) -> tuple[list[Check], list[Vector]]:
+def _selected(wanted: list[str]) -> tuple[list[Check], Sequence[Vector]]:
     """The checks and vectors that are about the wanted clauses, families or ids; all of them when nothing is wanted."""
     checks, vectors = list(all_checks().values()), load_vectors()
     if not wanted:

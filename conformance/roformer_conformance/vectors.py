@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,9 @@ class Vector:
         return {name.removeprefix(prefix): array for name, array in self.tensors.items() if name.startswith(prefix)}
 
 
-def load_vectors(folder: Path | None = None) -> list[Vector]:
-    """Every golden vector, its description checked against the schema and its files against their hashes.
+@cache
+def load_vectors(folder: Path | None = None) -> tuple[Vector, ...]:
+    """Every golden vector, its description checked against the schema and its files against their hashes; read once.
 
     Raises:
         VectorError: naming the file and what is wrong with it.
@@ -121,7 +122,7 @@ def load_vectors(folder: Path | None = None) -> list[Vector]:
     paths = sorted((root / "vectors").glob("*.json"))
     if not paths:
         raise VectorError(f"no golden vectors in {root / 'vectors'}")
-    return [_checked(path, validator) for path in paths]
+    return tuple(_checked(path, validator) for path in paths)
 
 
 def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "") -> Record:

@@ -1,4 +1,4 @@
-"""Writing on from a prompt: greedy, sampled, with and without the cache, padded and ended (DEC-6, DEC-6)."""
+"""Writing on from a prompt: greedy, sampled, with and without the cache, padded and ended (DEC-6)."""
 
 from __future__ import annotations
 
