@@ -4,11 +4,15 @@ from roformer_conformance import check_implementation, parametrize_with_checks
 result = check_implementation(adapter, level="default")
 """
 
-from .protocol import Adapter, AdapterError, Model
-from .records import Record, Result
-from .runner import UsageError, check_implementation
-from .testing import parametrize_with_checks
-from .trial import Violation
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .protocol import Adapter, AdapterError, Model
+    from .records import Record, Result
+    from .runner import UsageError, check_implementation
+    from .testing import parametrize_with_checks
+    from .trial import Violation
 
 __all__ = [
     "Adapter",
@@ -21,3 +25,22 @@ __all__ = [
     "check_implementation",
     "parametrize_with_checks",
 ]
+
+_HOMES = {
+    "Adapter": "protocol",
+    "AdapterError": "protocol",
+    "Model": "protocol",
+    "Record": "records",
+    "Result": "records",
+    "UsageError": "runner",
+    "Violation": "trial",
+    "check_implementation": "runner",
+    "parametrize_with_checks": "testing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when somebody asks for it: the suite's packages come with the extra `[conformance]`."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

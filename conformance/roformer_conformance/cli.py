@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -178,8 +178,3 @@ def _write(result: Result, json: Path | None, junit: Path | None) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(result, path)
             console.print(f"wrote {path}")
-
-
-def main(*arguments: Any) -> None:
-    """Run the command with `arguments`, or with those of the process."""
-    app(list(arguments) or None)

@@ -84,3 +84,20 @@ def test_the_version_is_said_once() -> None:
 
     assert roformer_numpy.__version__ == version("roformer-reference")
     assert f"## {version('roformer-reference')}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("package", ["hypothesis", "typer", "rich", "jsonschema"])
+def test_the_command_says_which_extra_it_needs(package: str) -> None:
+    """On a bare install the command names the package and the pip command, and exits as for wrong usage."""
+    code = f"import sys; sys.modules[{package!r}] = None; from roformer_conformance.command import main; main()"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr.strip() == (
+        f'roformer-conformance needs {package}: pip install "roformer-reference[conformance]"'
+    )
+
+
+def test_importing_the_suite_imports_nothing_heavy() -> None:
+    """Its public names are imported when they are asked for."""
+    code = "import roformer_conformance, sys; sys.exit(any(name in sys.modules for name in ('numpy', 'hypothesis')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,8 @@ def absent_large_sizes_mean_their_defaults(trial: Trial, case: Case) -> None:
 def the_default_length_is_1536(trial: Trial, case: Case) -> None:
     """max_position_embeddings left out means 1536: more than 512 tokens work, 1537 are refused."""
     model = trial.load(_without(case, "max_position_embeddings"), trial.weights(case))
-    ids = case.generator("long").integers(0, case.config["vocab_size"], (1, 1537))
-    trial.call(model, {"input_ids": ids[:, :600]})
+    ids = dataclasses.replace(case, batch=1, seq_len=1537, choices=1).inputs()["input_ids"]
+    trial.call(model, {"input_ids": ids[..., :600]})
     trial.refuses(lambda: trial.call(model, {"input_ids": ids}), "input_ids", "1537", "1536")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from typing import Any
 from unittest import mock
@@ -145,7 +146,7 @@ def a_longer_model_can_be_loaded(trial: Trial, case: Case) -> None:
         expect(False, f"max_position_embeddings=64 cannot be loaded: {error}")
     got, expected = trial.call(model, inputs, **TRACES), trial.call(trial.load(case), inputs, **TRACES)
     trial.equals("max_position_embeddings=64", got, expected)
-    ids = {"input_ids": case.generator("long").integers(0, case.config["vocab_size"], (1, 60))}
+    ids = {"input_ids": dataclasses.replace(longer, batch=1, seq_len=60).inputs()["input_ids"]}
     trial.agrees(longer, ids, trial.call(model, ids))
 
 

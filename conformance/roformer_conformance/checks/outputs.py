@@ -62,8 +62,8 @@ def attentions_have_their_shapes(trial: Trial, case: Case) -> None:
 def queries_come_before_keys(trial: Trial, case: Case) -> None:
     """A masked position takes no weight as a key, and has weights of its own as a query: query stands before key."""
     inputs = case.inputs()
-    inputs["attention_mask"][:, -1] = 0
-    inputs["attention_mask"][:, 0] = 1
+    inputs["attention_mask"][..., -1] = 0
+    inputs["attention_mask"][..., 0] = 1
     got = trial.call(trial.load(case), inputs, output_attentions=True)
     for layer in range(case.config["num_hidden_layers"]):
         weights = got[f"attentions.{layer}"]
