@@ -6,9 +6,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from roformer_conformance.cli import app
+from roformer_conformance import cli
 from roformer_numpy.adapter import NumpyAdapter
 
 
@@ -38,9 +39,15 @@ class Crashing(NumpyAdapter):
 FAULTY = f"{__name__}:CausalEncoder"
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences are looked for whole: no line is broken."""
+    monkeypatch.setattr(cli, "console", Console(width=250))
+
+
 def run(*arguments: str) -> Result:
-    """The command with these arguments, on a wide terminal."""
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    """The command with these arguments."""
+    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def test_a_conforming_implementation_exits_with_0() -> None:
