@@ -11,7 +11,8 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
-from .components import Components, components_named
+from .arithmetic import components_named
+from .components import Components
 from .config import RoFormerConfig
 from .models import DTYPES, MODELS, RoFormerBase
 from .outputs import ModelOutput

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .equations import activations, attention, dense, dropout, embedding, feed_forward, losses, normalization, rotary
-from .errors import InputError
 from .weights import Array
 
 Function = Callable[..., Array]
@@ -62,20 +61,3 @@ EQUATIONS = Components(
     binary_cross_entropy=losses.binary_cross_entropy,
     reduce_loss=losses.reduce_loss,
 )
-
-
-def components_named(name: str | Components) -> Components:
-    """The table called `name`, "equations" or "kernels"; a table of your own passes through.
-
-    Raises:
-        InputError: no table has that name.
-    """
-    if isinstance(name, Components):
-        return name
-    if name == "equations":
-        return EQUATIONS
-    if name == "kernels":
-        from .kernels import KERNELS  # numba is imported by those who ask for it
-
-        return KERNELS
-    raise InputError(f"components={name!r} is not one of 'kernels', 'equations', or a Components table")

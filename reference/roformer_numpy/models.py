@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import checkpoints, surgery
-from .components import Components, components_named
+from .arithmetic import components_named
+from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
 from .errors import InputError, InputTypeError, shown
