@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roformer_numpy.components import components_named
+from roformer_numpy.arithmetic import components_named
 
 from ..support import BATCH, CHOICES, LANGUAGE_MODELS, SEQ_LEN, SIZES, good_call
 from .conftest import Build
