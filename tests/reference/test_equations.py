@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roformer_numpy.components import Components, components_named
+from roformer_numpy.arithmetic import components_named
+from roformer_numpy.components import Components
 from roformer_numpy.equations import activations
 from roformer_numpy.weights import Dense
 
