@@ -17,6 +17,7 @@ from rich.table import Table
 
 from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
+from .expectations import ExpectationError, load_expectations
 from .protocol import AdapterError, find_adapter
 from .records import Record, Result
 from .registry import all_checks
@@ -46,6 +47,7 @@ def check(
     level: Annotated[str, typer.Option(help=f"how many examples: {', '.join(LEVELS)}")] = "default",
     clause: Annotated[list[str] | None, typer.Option(help="only this clause, family or check; may be repeated")] = None,
     seed: Annotated[int, typer.Option(help="another seed draws other examples", min=0)] = 0,
+    expected: Annotated[Path | None, typer.Option(help="TOML file of known failures, each with id and reason")] = None,
     budget_k: Annotated[float, typer.Option(help="the grade R at which a result fails", min=0.0)] = FAILS_AT,
     json: Json = None,
     junit: Junit = None,
@@ -58,6 +60,7 @@ def check(
             clauses=clause or (),
             seed=seed,
             k=budget_k,
+            expected=load_expectations(expected) if expected else (),
             progress=advance,
             replay_name=implementation,
         )
@@ -167,7 +170,7 @@ def _usage_errors() -> Iterator[None]:
     """What the user asked for cannot be done: one line on stderr, exit code 2."""
     try:
         yield
-    except (UsageError, AdapterError, VectorError) as error:
+    except (UsageError, AdapterError, ExpectationError, VectorError) as error:
         print(f"roformer-conformance: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
 

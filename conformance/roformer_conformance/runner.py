@@ -16,6 +16,7 @@ from hypothesis import seed as hypothesis_seed
 
 from .budget import FAILS_AT
 from .clauses import load_clauses, select
+from .expectations import Expectation, judged, require_known
 from .protocol import Adapter, Capabilities
 from .records import Record, Result
 from .registry import Check, all_checks
@@ -48,6 +49,7 @@ def check_implementation(
     clauses: Iterable[str] = (),
     seed: int = 0,
     k: float = FAILS_AT,
+    expected: Sequence[Expectation] = (),
     progress: Progress | None = None,
     replay_name: str | None = None,
 ) -> Result:
@@ -59,12 +61,14 @@ def check_implementation(
         clauses: only these clauses, families or check ids; all when empty.
         seed: another seed draws other examples; the same seed the same ones.
         k: the grade at which a result fails.
+        expected: failures that are known and have to happen, see `expectations`.
         progress: called after each check with its record and the number of all.
         replay_name: how a command line names the adapter; its own name by default.
 
     Raises:
         AdapterError: the adapter does not fit the protocol.
         UsageError: an unknown level, or a clause that does not exist.
+        ExpectationError: an expected failure of a check that is not run.
     """
     if level not in LEVELS:
         raise UsageError(f"level {level!r} is not one of {', '.join(LEVELS)}")
@@ -81,8 +85,9 @@ def check_implementation(
     dtypes = capabilities.dtypes[-1:] if level == "smoke" else capabilities.dtypes
     jobs += [partial(verify_vector, adapter, vector, dtype, name) for dtype in dtypes for vector in vectors]
     records = [_not_claimed(check) for check in checks if not check.heads_for(capabilities)]
+    require_known(expected, runs(checks, vectors, capabilities))
     for job in jobs:
-        records.append(job())
+        records.append(judged(job(), expected))
         if progress is not None:
             progress(records[-1], len(jobs))
     return Result(
@@ -97,6 +102,12 @@ def check_implementation(
         preparation_seconds=preparation,
         environment=environment(),
     )
+
+
+def runs(checks: Iterable[Check], vectors: Iterable[Vector], capabilities: Capabilities) -> set[tuple[str, str]]:
+    """The ids of checks and vectors, and the heads, that are run for an implementation."""
+    planned = {(job.check.id, job.head) for job in plan(checks, capabilities)}
+    return planned | {(vector.check_id, vector.head) for vector in vectors if vector.head in capabilities.heads}
 
 
 def environment() -> dict[str, str]:

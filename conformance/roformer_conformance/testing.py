@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .expectations import Expectation, load_expectations, require_known
 from .protocol import Adapter, Capabilities
 from .records import Record
 from .registry import all_checks
-from .runner import UsageError, plan, run_job
+from .runner import plan, run_job, runs
 from .vectors import load_vectors, verify_vector
 
 
@@ -23,59 +24,47 @@ def parametrize_with_checks(
         adapter: the implementation.
         level: how many examples each check is tried on.
         seed: of the examples.
-        expected_failures: a TOML file of `[[expected]]` tables with `id` and `reason`: these checks have to fail, and
-            one that passes is reported as a failure.
+        expected_failures: a TOML file of known failures, see `expectations`: these checks have to fail, and one that
+            passes is reported as a failure.
 
     Raises:
-        UsageError: the file names a check that does not exist, or gives no reason.
+        ExpectationError: the file names a check that is not run, or gives no reason.
     """
     import pytest  # the suite runs without it
 
-    attempts = _attempts(adapter, level, seed)
-    expected = _expected(expected_failures, {name.partition("[")[0] for name in attempts})
+    expected = () if expected_failures is None else load_expectations(expected_failures)
+    capabilities = Capabilities.of(adapter)
+    require_known(expected, runs(all_checks().values(), load_vectors(), capabilities))
     return pytest.mark.parametrize(
         "check",
         [
-            pytest.param(attempt, id=name, marks=_marks(expected.get(name.partition("[")[0])))
-            for name, attempt in attempts.items()
+            pytest.param(partial(_require, attempt), id=name, marks=_marks(expected, identifier, head))
+            for name, identifier, head, attempt in _attempts(adapter, capabilities, level, seed)
         ],
     )
 
 
-def _attempts(adapter: Adapter, level: str, seed: int) -> dict[str, Callable[[], None]]:
-    capabilities, attempts = Capabilities.of(adapter), dict[str, Callable[[], None]]()
+def _attempts(
+    adapter: Adapter, capabilities: Capabilities, level: str, seed: int
+) -> Iterator[tuple[str, str, str, Callable[[], Record]]]:
+    """Name of the item, id of the check, head, and what runs it."""
     for job in plan(all_checks().values(), capabilities):
-        name = f"{job.check.id}[{job.head}-{job.dtype}]"
-        attempts[name] = lambda job=job: _raise(run_job(adapter, job, level, seed))  # type: ignore[misc]
+        run = partial(run_job, adapter, job, level, seed)
+        yield f"{job.check.id}[{job.head}-{job.dtype}]", job.check.id, job.head, run
+    dtype = capabilities.dtypes[-1]
     for vector in load_vectors():
         if vector.head in capabilities.heads and all(getattr(capabilities, need) for need in vector.needs()):
-            name = f"{vector.clauses[0]}/vector-{vector.id}[{vector.head}-{capabilities.dtypes[-1]}]"
-            attempts[name] = lambda vector=vector: _raise(verify_vector(adapter, vector, capabilities.dtypes[-1]))  # type: ignore[misc]
-    return attempts
+            verify = partial(verify_vector, adapter, vector, dtype)
+            yield f"{vector.check_id}[{vector.head}-{dtype}]", vector.check_id, vector.head, verify
 
 
-def _raise(record: Record) -> None:
+def _require(attempt: Callable[[], Record]) -> None:
+    record = attempt()
     case = f"\ncase: {record.case}" if record.case else ""
     assert record.status == "passed", f"{record.claim}\n{record.message}{case}"
 
 
-def _marks(reason: str | None) -> Any:
+def _marks(expected: Iterable[Expectation], identifier: str, head: str) -> Any:
     import pytest
 
-    return () if reason is None else pytest.mark.xfail(reason=reason, strict=True)
-
-
-def _expected(path: str | Path | None, known: set[str]) -> dict[str, str]:
-    """Check ids and the reasons why they have to fail."""
-    if path is None:
-        return {}
-    try:
-        entries = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("expected", [])
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    for entry in entries:
-        if not entry.get("id") or not entry.get("reason"):
-            raise UsageError(f"{path}: every [[expected]] has an id and a reason, got {entry}")
-        if entry["id"] not in known:
-            raise UsageError(f"{path}: no check that this adapter claims is called {entry['id']!r}")
-    return {entry["id"]: entry["reason"] for entry in entries}
+    return [pytest.mark.xfail(reason=item.reason, strict=True) for item in expected if item.names(identifier, head)]

@@ -49,6 +49,11 @@ class Vector:
         return tuple(self.described["clauses"])
 
     @property
+    def check_id(self) -> str:
+        """The id of the check that this vector is: its first clause and its name."""
+        return f"{self.clauses[0]}/vector-{self.id}"
+
+    @property
     def head(self) -> str:
         """Which model is called."""
         return str(self.described["head"])
@@ -206,7 +211,7 @@ def _message(vector: Vector, verdict: Verdict) -> str:
 def _record(vector: Vector, dtype: str, status: str, message: str) -> Record:
     source = vector.described["source"]
     return Record(
-        id=f"{vector.clauses[0]}/vector-{vector.id}",
+        id=vector.check_id,
         clause=vector.clauses[0],
         head=vector.head,
         dtype=dtype,

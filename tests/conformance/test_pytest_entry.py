@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from roformer_conformance import AdapterError, UsageError, check_implementation, parametrize_with_checks
+from roformer_conformance import AdapterError, check_implementation, parametrize_with_checks
+from roformer_conformance.expectations import Expectation, ExpectationError
 from roformer_numpy.adapter import NumpyAdapter
 
 TEST_FILE = """
 from roformer_conformance import parametrize_with_checks
+from roformer_conformance.expectations import Expectation, ExpectationError
 from roformer_numpy.adapter import NumpyAdapter
 
 
@@ -39,10 +41,10 @@ def test_expected_failures_name_a_check_and_a_reason(tmp_path: Path) -> None:
     """A list of expected failures is strict: an id that matches nothing is an error."""
     path = tmp_path / "xfails.toml"
     path.write_text('[[expected]]\nid = "MASK-1/no-such-check"\nreason = "none"\n')
-    with pytest.raises(UsageError, match="no-such-check"):
+    with pytest.raises(ExpectationError, match="no-such-check"):
         parametrize_with_checks(NumpyAdapter("equations"), expected_failures=path)
     path.write_text('[[expected]]\nid = "MASK-1/weight-is-zero"\n')
-    with pytest.raises(UsageError, match="has an id and a reason"):
+    with pytest.raises(ExpectationError, match="has an id, a reason"):
         parametrize_with_checks(NumpyAdapter("equations"), expected_failures=path)
 
 
@@ -80,3 +82,28 @@ def test_an_adapter_that_claims_nonsense_is_refused(attribute: str, value: objec
     setattr(adapter, attribute, value)
     with pytest.raises(AdapterError, match=words):
         check_implementation(adapter, level="smoke")
+
+
+class CausalEncoder(NumpyAdapter):
+    """A base model that never sees a later token, though nobody asked for a decoder."""
+
+    def load(self, head, config, weights, dtype):
+        """A decoder in place of the encoder."""
+        return super().load(head, {**config, "is_decoder": True}, weights, dtype)
+
+
+def test_an_expected_failure_differs_and_does_not_fail() -> None:
+    """What is known and said does not hide what is new: only the named check on the named head is excused."""
+    known = Expectation("NUM-1.1/parity", "is a decoder", head="base")
+    result = check_implementation(CausalEncoder("equations"), clauses=["NUM-1.1/parity"], expected=[known])
+    assert {(record.id, record.head) for record in result.differs} == {("NUM-1.1/parity", "base")}
+    assert all("is a decoder" in record.message for record in result.differs)
+    assert {record.head for record in result.failed if record.id == "NUM-1.1/parity"} >= {"masked_lm"}
+
+
+def test_an_expected_failure_that_passes_is_a_failure() -> None:
+    """A list of known failures does not rot."""
+    known = Expectation("NUM-1.1/parity", "was wrong once", head="base")
+    result = check_implementation(NumpyAdapter("equations"), level="smoke", clauses=["NUM-1.1"], expected=[known])
+    assert {(record.id, record.head) for record in result.failed} == {("NUM-1.1/parity", "base")}
+    assert all("was expected to fail (was wrong once), and passes" in record.message for record in result.failed)

@@ -1,0 +1,75 @@
+"""Failures that somebody knows of: a TOML file of check ids with reasons, strict in both directions.
+
+    [[expected]]
+    id = "HEAD-7.1/pruned-is-masked"
+    reason = "pruning was removed in version 5"
+    head = "causal_lm"        # optional: only there
+
+A named check has to fail: then its record differs as expected. One that passes is a failure, so that the list does not
+rot; an id that names nothing is an error.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .records import Record
+
+
+class ExpectationError(ValueError):
+    """The list of expected failures cannot be read, or names something that does not exist."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One check that has to fail, on one head or on all, and why."""
+
+    id: str
+    reason: str
+    head: str = ""
+
+    def names(self, identifier: str, head: str) -> bool:
+        """Whether this is about a check on a head."""
+        return self.id == identifier and self.head in ("", head)
+
+
+def load_expectations(path: str | Path) -> tuple[Expectation, ...]:
+    """The expectations in a TOML file.
+
+    Raises:
+        ExpectationError: no such file, no TOML, an entry without id or reason, or with an unknown field.
+    """
+    try:
+        entries = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("expected", [])
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ExpectationError(f"{path} cannot be read: {error}") from error
+    for entry in entries:
+        if not entry.get("id") or not entry.get("reason") or entry.keys() - {"id", "reason", "head"}:
+            raise ExpectationError(f"{path}: every [[expected]] has an id, a reason and perhaps a head, got {entry}")
+    return tuple(Expectation(**entry) for entry in entries)
+
+
+def require_known(expectations: Iterable[Expectation], known: Collection[tuple[str, str]]) -> None:
+    """Refuse an expectation about a check and head that are not run.
+
+    Raises:
+        ExpectationError: naming it.
+    """
+    for item in expectations:
+        if not any(item.names(identifier, head) for identifier, head in known):
+            where = f" on {item.head}" if item.head else ""
+            raise ExpectationError(f"no check that is run is called {item.id!r}{where}")
+
+
+def judged(record: Record, expectations: Iterable[Expectation]) -> Record:
+    """The record as its expectation, if there is one, wants it read."""
+    for item in expectations:
+        if item.names(record.id, record.head):
+            if record.status == "failed":
+                return replace(record, status="differs", message=f"{item.reason}\n{record.message}")
+            if record.status == "passed":
+                return replace(record, status="failed", message=f"was expected to fail ({item.reason}), and passes")
+    return record
