@@ -1,7 +1,7 @@
 # make demo   set up .venv if needed, check the kernels against the contract, then run one sentence through the model
 # make test   set up .venv if needed and run the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types vectors peers figures clean
+.PHONY: help setup demo test lint types bench vectors peers figures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -31,6 +31,10 @@ lint: $(STAMP) ## ruff: rules and format
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
+
+bench: $(STAMP) ## paired timings: kernels against equations, validation against a forward pass
+	$(BIN)/python benchmarks/kernels_against_equations.py
+	$(BIN)/python benchmarks/validation_share.py
 
 # What needs other people's environments: the Python of one with fixtures/generate/requirements-transformers-4.37.txt
 # installed, and of one with requirements-transformers-5.txt.
