@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from roformer_numpy import RoFormerError
 from roformer_numpy.tokenization import BatchEncoding, RoFormerTokenizer
 from roformer_numpy.tokenization.segmentation import CJK, SPANS_PER_LEAF
 
@@ -405,9 +406,10 @@ CALL_ERRORS = [
 def test_a_wrong_call_says_what_is_expected(
     tokenizer: RoFormerTokenizer, call: Json, error: type[Exception], message: str
 ) -> None:
-    """TOK-3: argument, expected, got, what to do."""
-    with pytest.raises(error, match=message):
+    """TOK-3: argument, expected, got, what to do; `except RoFormerError` catches it too."""
+    with pytest.raises(error, match=message) as caught:
         tokenizer(**call)
+    assert isinstance(caught.value, RoFormerError)
 
 
 @pytest.mark.parametrize(
@@ -526,7 +528,7 @@ def test_a_hub_name_is_answered_with_how_to_download_it() -> None:
     [
         ({"model.bin": ""}, "has neither vocab.txt nor tokenizer.json, it holds model.bin"),
         ({"tokenizer.json": "{"}, "expected JSON"),
-        ({"tokenizer.json": "[1]"}, "expected a JSON object, got list"),
+        ({"tokenizer.json": "[1]"}, "holds a JSON list, expected an object"),
         ({"tokenizer.json": '{"model": {"type": "BPE"}}'}, "expected a WordPiece model .* got BPE"),
         ({"vocab.txt": SPECIAL, "tokenizer_config.json": '{"tokenizer_class": "T5Tokenizer"}'}, "got 'T5Tokenizer'"),
         ({"vocab.txt": SPECIAL, "added_tokens.json": '{"<a>": "five"}'}, "an added token lacks its content or its id"),

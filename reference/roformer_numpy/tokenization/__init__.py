@@ -8,7 +8,7 @@ Importing this package imports neither `tokenizers` nor `rjieba`: both belong to
 the first tokenizer is built.
 """
 
-from roformer_numpy.tokenization.encoding import BatchEncoding
-from roformer_numpy.tokenization.tokenizer import RoFormerTokenizer
+from .encoding import BatchEncoding
+from .tokenizer import RoFormerTokenizer
 
 __all__ = ["BatchEncoding", "RoFormerTokenizer"]

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roformer_numpy.tokenization.extras import import_extra
-from roformer_numpy.tokenization.segmentation import JiebaWords
-from roformer_numpy.tokenization.settings import TokenizerSettings
-from roformer_numpy.tokenization.vocabulary import check_special_tokens
+from ..errors import CheckpointError
+from .extras import import_extra
+from .segmentation import JiebaWords
+from .settings import TokenizerSettings
+from .vocabulary import check_special_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -23,14 +24,14 @@ def build_backend(
 
     Args:
         vocabulary: token → id, as `load_vocabulary` returns it.
-        settings: The options.
-        added_tokens: Tokens that are matched in the raw text, before anything is split.
+        settings: the options.
+        added_tokens: tokens that are matched in the raw text, before anything is split.
 
     Returns:
-        A pipeline with BERT's word split, which is also what transformers 4.37 saves in the place of jieba.
+        a pipeline with BERT's word split, which is also what transformers 4.37 saves in the place of jieba.
 
     Raises:
-        ValueError: A special token has no id, or an added token would get another id than the one it claims.
+        CheckpointError: a special token has no id, or an added token would get another id than the one it claims.
     """
     tokenizers = import_extra("tokenizers")
     check_special_tokens([*vocabulary, *(token["content"] for token in added_tokens)], settings)
@@ -56,7 +57,7 @@ def load_backend(serialized: str) -> "Tokenizer":
 
 
 def install_jieba(backend: "Tokenizer") -> None:
-    """Puts jieba in the place of BERT's word split; from then on the pipeline cannot be serialised."""
+    """Put jieba in the place of BERT's word split; from then on the pipeline cannot be serialised."""
     words = JiebaWords(backend.get_vocab(with_added_tokens=True))
     backend.pre_tokenizer = import_extra("tokenizers").pre_tokenizers.PreTokenizer.custom(words)
 
@@ -73,14 +74,14 @@ def _normalizer(tokenizers: Any, settings: TokenizerSettings) -> Any:
 
 
 def _add_tokens(tokenizers: Any, backend: "Tokenizer", added_tokens: Sequence[AddedToken]) -> None:
-    """Adds tokens in the order of their ids, so that they get the ids they claim."""
+    """Add tokens in the order of their ids, so that they get the ids they claim."""
     for token in sorted(added_tokens, key=lambda token: int(token["id"])):
         flags = {name: bool(token[name]) for name in ADDED_TOKEN_FLAGS if name in token}
         # The method decides which tokens decode() may skip, the flag in the token does not.
         add = backend.add_special_tokens if flags.get("special") else backend.add_tokens
         add([tokenizers.AddedToken(token["content"], **flags)])
         if backend.token_to_id(token["content"]) != int(token["id"]):
-            raise ValueError(
+            raise CheckpointError(
                 f"added token {token['content']!r}: the files give it the id {token['id']}, the vocabulary leads to"
                 f" {backend.token_to_id(token['content'])}: vocab.txt and the added tokens do not belong together"
             )

@@ -5,8 +5,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from roformer_numpy.tokenization.extras import import_extra
-from roformer_numpy.tokenization.settings import Side, check_choice, check_length
+from ..errors import InputError
+from .extras import import_extra
+from .settings import Side, check_choice, check_length
 
 Padding = bool | Literal["longest", "max_length"]
 TensorKind = Literal["np", "tf"]
@@ -17,7 +18,7 @@ class BatchEncoding(MutableMapping[str, Any]):
     """What a model takes: `model(**encoding)`, `model(encoding)`, `encoding["input_ids"]`, `encoding.input_ids`.
 
     Args:
-        features: Name → value, in the order in which they are iterated.
+        features: name → value, in the order in which they are iterated.
     """
 
     def __init__(self, features: Mapping[str, Any]) -> None:
@@ -57,36 +58,36 @@ def padded_length(
     """The common length of a batch, None when nothing is padded.
 
     Args:
-        lengths: The length of every row.
-        padding: As the user gave it.
-        max_length: The length of padding="max_length".
-        multiple_of: Rounds the result up.
+        lengths: the length of every row.
+        padding: as the user gave it.
+        max_length: the length of padding="max_length".
+        multiple_of: rounds the result up.
 
     Raises:
-        ValueError: An unknown padding, or "max_length" without one.
+        InputError: an unknown padding, or "max_length" without one.
     """
     check_choice("padding", padding, (False, True, *get_args(Literal["longest", "max_length"])))
     check_length("pad_to_multiple_of", multiple_of)
     if padding is False:
         return None
     if padding == "max_length" and max_length is None:
-        raise ValueError("padding='max_length' needs a length: pass max_length=… (no model_max_length is known)")
+        raise InputError("padding='max_length' needs a length: pass max_length=… (no model_max_length is known)")
     longest = max(lengths, default=0)
     length = max_length if padding == "max_length" and max_length is not None else longest
     return -(-length // (multiple_of or 1)) * (multiple_of or 1)
 
 
 def pad_rows(features: Features, length: int, fill: Mapping[str, Any], side: Side) -> Features:
-    """Fills every row of the features named in `fill` up to `length`; other features stay as they are.
+    """Fill every row of the features named in `fill` up to `length`; other features stay as they are.
 
     Args:
-        features: Name → rows.
-        length: The length to reach; a longer row is left alone.
-        fill: Name → the value of a padded position.
-        side: Where the padding goes.
+        features: name → rows.
+        length: the length to reach; a longer row is left alone.
+        fill: name → the value of a padded position.
+        side: where the padding goes.
 
     Returns:
-        A new mapping; the given one is not changed.
+        a new mapping; the given one is not changed.
     """
     return {
         name: [_pad_row(row, length, fill[name], side) for row in rows] if name in fill else rows
@@ -103,7 +104,7 @@ def to_tensors(features: Features, kind: TensorKind | None) -> Features:
     """Lists as arrays: like transformers, "np" gives int64 of NumPy and "tf" int32 of TensorFlow; None changes nothing.
 
     Raises:
-        ValueError: Another kind, or rows of different length.
+        InputError: another kind, or rows of different length.
         ImportError: "tf" without TensorFlow.
     """
     check_choice("return_tensors", kind, (None, *get_args(TensorKind)))
@@ -122,7 +123,7 @@ def _array(name: str, value: Any) -> "np.ndarray[Any, Any]":
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"return_tensors: the rows of {name} have different lengths, {_lengths(value)}: pass padding=True (and"
             " truncation=True to limit them)"
         ) from error

@@ -7,10 +7,10 @@ EXTRA_OF_PACKAGE = {"tokenizers": "text", "rjieba": "text", "tensorflow": "tenso
 
 
 def import_extra(package: str) -> ModuleType:
-    """Imports a package that a bare install does not have.
+    """Import a package that a bare install does not have.
 
     Raises:
-        ImportError: Names the package and the command that installs it.
+        ImportError: names the package and the command that installs it.
     """
     try:
         return importlib.import_module(package)

@@ -7,14 +7,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from roformer_numpy.tokenization.backend import ADDED_TOKEN_FLAGS, AddedToken
-from roformer_numpy.tokenization.settings import (
+from ..errors import CheckpointError, InputTypeError
+from ..json_files import read_json_object
+from .backend import ADDED_TOKEN_FLAGS, AddedToken
+from .settings import (
     SPECIAL_TOKEN_NAMES,
     WORD_SEGMENTATION_OF_CLASS,
     TokenizerSettings,
     check_choice,
 )
-from roformer_numpy.tokenization.vocabulary import check_ids, load_vocabulary
+from .vocabulary import check_ids, load_vocabulary
 
 # transformers writes int(1e30) for "unknown".
 UNKNOWN_LENGTH = int(1e30)
@@ -31,13 +33,13 @@ class TokenizerFiles:
 
 
 def read_folder(folder: str | PathLike[str]) -> TokenizerFiles:
-    """Reads a checkpoint folder; tokenizer.json goes before vocab.txt, as in transformers.
+    """Read a checkpoint folder; tokenizer.json goes before vocab.txt, as in transformers.
 
     Args:
-        folder: The folder. A hub name is refused: nothing here touches the network.
+        folder: the folder. A hub name is refused: nothing here touches the network.
 
     Raises:
-        ValueError: Not a folder, no vocabulary in it, or a file that is damaged or belongs to another tokenizer.
+        CheckpointError: not a folder, no vocabulary in it, or a file that is damaged or belongs to another tokenizer.
     """
     path = _checked_folder(folder)
     config = _read_json(path / "tokenizer_config.json")
@@ -55,23 +57,23 @@ def read_folder(folder: str | PathLike[str]) -> TokenizerFiles:
 def write_folder(
     folder: str | PathLike[str], serialized: str, settings: TokenizerSettings, added_tokens: Mapping[int, Any]
 ) -> tuple[Path, ...]:
-    """Writes the files that transformers 4.37 writes, so that it, transformers 5 and `read_folder` read them.
+    """Write the files that transformers 4.37 writes, so that it, transformers 5 and `read_folder` read them.
 
     Args:
-        folder: Made when it is not there.
-        serialized: The pipeline's JSON, with BERT's word split: jieba cannot be serialised.
-        settings: The options.
+        folder: made when it is not there.
+        serialized: the pipeline's JSON, with BERT's word split: jieba cannot be serialised.
+        settings: the options.
         added_tokens: id → token, special tokens included.
 
     Returns:
-        The files.
+        the files.
 
     Raises:
-        ValueError: The folder's name is taken by a file.
+        CheckpointError: the folder's name is taken by a file.
     """
     path = Path(folder)
     if path.exists() and not path.is_dir():
-        raise ValueError(f"save_pretrained: expected a folder, {str(path)!r} is a file")
+        raise CheckpointError(f"save_pretrained: expected a folder, {str(path)!r} is a file")
     path.mkdir(parents=True, exist_ok=True)
     vocabulary: dict[str, int] = json.loads(serialized)["model"]["vocab"]
     contents = {
@@ -91,18 +93,20 @@ def write_folder(
 
 def _checked_folder(folder: str | PathLike[str]) -> Path:
     if not isinstance(folder, (str, PathLike)):
-        raise TypeError(f"from_pretrained: expected the path of a folder, got {type(folder).__name__}: {folder!r}")
+        raise InputTypeError(f"from_pretrained: expected the path of a folder, got {type(folder).__name__}: {folder!r}")
     path = Path(folder)
     if path.is_file():
-        raise ValueError(f"from_pretrained: expected a folder, {str(path)!r} is a file; pass {str(path.parent)!r}")
+        raise CheckpointError(f"from_pretrained: expected a folder, {str(path)!r} is a file; pass {str(path.parent)!r}")
     if not path.is_dir():
-        raise ValueError(
+        raise CheckpointError(
             f"from_pretrained: {str(path)!r} is not a folder. Nothing is downloaded here: if it is a name on a model"
             f" hub, fetch it first, for example: hf download {path} --local-dir {path.name}, and pass {path.name!r}"
         )
     if not any((path / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
         names = ", ".join(sorted(file.name for file in path.iterdir())[:10]) or "nothing"
-        raise ValueError(f"from_pretrained: {str(path)!r} has neither vocab.txt nor tokenizer.json, it holds {names}")
+        raise CheckpointError(
+            f"from_pretrained: {str(path)!r} has neither vocab.txt nor tokenizer.json, it holds {names}"
+        )
     return path
 
 
@@ -111,12 +115,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected JSON, {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(content).__name__}")
-    return content
+        return read_json_object(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected JSON, {error}") from error
 
 
 def _options(config: dict[str, Any], model_config: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def _read_pipeline(path: Path, pipeline: dict[str, Any]) -> tuple[dict[str, int]
     # Old files leave the model's type out.
     found = (model.get("type", "WordPiece"), model.get("continuing_subword_prefix", "##"), normalizer.get("type"))
     if found != ("WordPiece", "##", "BertNormalizer") or not normalizer.get("clean_text", True):
-        raise ValueError(
+        raise CheckpointError(
             f"{path}: expected a WordPiece model with the prefix '##' behind a BertNormalizer with clean_text, got"
             f" {found[0]} with {found[1]!r} behind {found[2]}: the file of another kind of tokenizer"
         )
@@ -163,7 +164,7 @@ def _merged(path: Path, added: list[Any], config: dict[str, Any]) -> tuple[Added
         declared = {token["content"]: {**token, "id": int(index)} for index, token in decoder.items()}
         listed = {token["content"]: {**token, "id": int(token["id"])} for token in added}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: an added token lacks its content or its id ({error!r})") from error
+        raise CheckpointError(f"{path}: an added token lacks its content or its id ({error!r})") from error
     special = {_content(token) for token in config.get("additional_special_tokens") or []}
     tokens = {content: declared.get(content, {}) | listed.get(content, {}) for content in declared | listed}
     return tuple(token | ({"special": True} if content in special else {}) for content, token in tokens.items())

@@ -4,7 +4,7 @@ import re
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
-from roformer_numpy.tokenization.extras import import_extra
+from .extras import import_extra
 
 if TYPE_CHECKING:
     from tokenizers import PreTokenizedString
@@ -27,7 +27,7 @@ class JiebaWords:
     into its CJK characters and the runs between them; white space disappears.
 
     Args:
-        vocabulary: The tokens that stay whole.
+        vocabulary: the tokens that stay whole.
     """
 
     def __init__(self, vocabulary: Container[str]) -> None:
@@ -35,7 +35,7 @@ class JiebaWords:
         self._tokenize: Any = import_extra("rjieba").tokenize
 
     def pre_tokenize(self, text: "PreTokenizedString") -> None:
-        """Cuts the text in place; called by `tokenizers`."""
+        """Cut the text in place; called by `tokenizers`."""
         text.split(lambda _, part: cut(part, self.spans(str(part))))
 
     def spans(self, text: str) -> list[Span]:
@@ -50,7 +50,7 @@ class JiebaWords:
 
 
 def cut(text: Any, spans: list[Span], origin: int = 0) -> list[Any]:
-    """Slices a `NormalizedString` at `spans`, which count from `origin`.
+    """Slice a `NormalizedString` at `spans`, which count from `origin`.
 
     A slice costs the length of what it is cut from, so the text is halved first: n log n instead of n² in all.
     """

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from ..errors import InputError, InputTypeError
+
 Side = Literal["left", "right"]
 WordSegmentation = Literal["jieba", "none"]
 
@@ -24,24 +26,24 @@ class TokenizerSettings:
     """The options of a tokenizer; defaults are those of transformers 4.37.
 
     Args:
-        do_lower_case: Lowercase the text.
-        strip_accents: Remove accents; None means: when lowercasing.
-        tokenize_chinese_chars: Separate CJK characters. Only read without jieba, which has to see whole words.
-        unk_token: Stands for what the vocabulary cannot spell.
-        sep_token: Ends each sequence.
-        pad_token: Fills a batch up to one length.
-        cls_token: Begins every input.
-        mask_token: Marks what a masked language model predicts.
-        model_max_length: The longest input of the model in tokens, None when unknown.
-        padding_side: Where padding goes.
-        truncation_side: Where tokens are cut off.
+        do_lower_case: lowercase the text.
+        strip_accents: remove accents; None means: when lowercasing.
+        tokenize_chinese_chars: separate CJK characters. Only read without jieba, which has to see whole words.
+        unk_token: stands for what the vocabulary cannot spell.
+        sep_token: ends each sequence.
+        pad_token: fills a batch up to one length.
+        cls_token: begins every input.
+        mask_token: marks what a masked language model predicts.
+        model_max_length: the longest input of the model in tokens, None when unknown.
+        padding_side: where padding goes.
+        truncation_side: where tokens are cut off.
         word_segmentation: "jieba" (word models), "none" (character models: a plain BERT tokenizer).
-        clean_up_tokenization_spaces: Whether `decode` removes the spaces before English punctuation.
-        max_input_chars_per_word: A longer word becomes one unknown token.
+        clean_up_tokenization_spaces: whether `decode` removes the spaces before English punctuation.
+        max_input_chars_per_word: a longer word becomes one unknown token.
 
     Raises:
-        TypeError: A value has the wrong type.
-        ValueError: A value is outside its range.
+        InputTypeError: a value has the wrong type.
+        InputError: a value is outside its range.
     """
 
     do_lower_case: bool = True
@@ -78,36 +80,36 @@ class TokenizerSettings:
 
 
 def check_type(name: str, value: object, expected: type, *, optional: bool = False) -> None:
-    """Refuses a value of another type; None passes where it is optional.
+    """Refuse a value of another type; None passes where it is optional.
 
     Raises:
-        TypeError: Names the argument, the expected type and what came instead.
+        InputTypeError: names the argument, the expected type and what came instead.
     """
     if not isinstance(value, expected) and not (optional and value is None):
         expectation = expected.__name__ + (" or None" if optional else "")
-        raise TypeError(f"{name} must be {expectation}, got {type(value).__name__}: {value!r}")
+        raise InputTypeError(f"{name} must be {expectation}, got {type(value).__name__}: {value!r}")
 
 
 def check_choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
-    """Refuses a value that is not listed.
+    """Refuse a value that is not listed.
 
     Raises:
-        ValueError: Names the argument, what is allowed and what came instead.
+        InputError: names the argument, what is allowed and what came instead.
     """
     # True == 1 must not pass for a number, nor an array be compared element by element.
     if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in allowed):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+        raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
 def check_length(name: str, value: object, *, least: int = 1) -> None:
-    """Refuses what is neither None nor an integer of at least `least`.
+    """Refuse what is neither None nor an integer of at least `least`.
 
     Raises:
-        TypeError: Not an integer.
-        ValueError: Too small.
+        InputTypeError: not an integer.
+        InputError: too small.
     """
     if isinstance(value, bool):
-        raise TypeError(f"{name} must be int or None, got bool: {value!r}")
+        raise InputTypeError(f"{name} must be int or None, got bool: {value!r}")
     check_type(name, value, int, optional=True)
     if isinstance(value, int) and value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+        raise InputError(f"{name} must be at least {least}, got {value}")

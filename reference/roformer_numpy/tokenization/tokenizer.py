@@ -5,8 +5,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from roformer_numpy.tokenization.backend import AddedToken, build_backend, install_jieba, load_backend
-from roformer_numpy.tokenization.encoding import (
+from .backend import AddedToken, build_backend, install_jieba, load_backend
+from .encoding import (
     BatchEncoding,
     Features,
     Padding,
@@ -15,12 +15,12 @@ from roformer_numpy.tokenization.encoding import (
     padded_length,
     to_tensors,
 )
-from roformer_numpy.tokenization.folders import read_folder, write_folder
-from roformer_numpy.tokenization.inputs import Text, batch_of_texts, check_characters, check_max_length_is_used, rows_of
-from roformer_numpy.tokenization.settings import Side, TokenizerSettings, WordSegmentation, check_choice, check_length
-from roformer_numpy.tokenization.tokens import TokensAndIds
-from roformer_numpy.tokenization.vocabulary import load_vocabulary
-from roformer_numpy.tokenization.windows import Truncation, Window, plan_window, truncate
+from .folders import read_folder, write_folder
+from .inputs import Text, batch_of_texts, check_characters, check_max_length_is_used, rows_of
+from .settings import Side, TokenizerSettings, WordSegmentation, check_choice, check_length
+from .tokens import TokensAndIds
+from .vocabulary import load_vocabulary
+from .windows import Truncation, Window, plan_window, truncate
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -34,27 +34,28 @@ class RoFormerTokenizer(TokensAndIds):
     leaves it as it is (TOK-2). Needs the extra `[text]`.
 
     Args:
-        vocab_file: Path of a vocab.txt, or token → id.
-        do_lower_case: Lowercase the text.
-        strip_accents: Remove accents; None means: when lowercasing.
-        unk_token: Stands for what the vocabulary cannot spell.
-        sep_token: Ends each sequence.
-        pad_token: Fills a batch up to one length.
-        cls_token: Begins every input.
-        mask_token: Marks what a masked language model predicts.
-        model_max_length: The longest input of the model in tokens, None when unknown.
-        tokenize_chinese_chars: Separate CJK characters; only read with word_segmentation="none".
+        vocab_file: path of a vocab.txt, or token → id.
+        do_lower_case: lowercase the text.
+        strip_accents: remove accents; None means: when lowercasing.
+        unk_token: stands for what the vocabulary cannot spell.
+        sep_token: ends each sequence.
+        pad_token: fills a batch up to one length.
+        cls_token: begins every input.
+        mask_token: marks what a masked language model predicts.
+        model_max_length: the longest input of the model in tokens, None when unknown.
+        tokenize_chinese_chars: separate CJK characters; only read with word_segmentation="none".
         word_segmentation: "jieba" or "none".
-        padding_side: Where padding goes, "right" or "left".
-        truncation_side: Where tokens are cut off, "right" or "left".
-        clean_up_tokenization_spaces: Whether `decode` removes the spaces before English punctuation.
-        max_input_chars_per_word: A longer word becomes one unknown token.
-        added_tokens: More tokens, matched in the raw text: mappings with content, id, special, … as in tokenizer.json.
+        padding_side: where padding goes, "right" or "left".
+        truncation_side: where tokens are cut off, "right" or "left".
+        clean_up_tokenization_spaces: whether `decode` removes the spaces before English punctuation.
+        max_input_chars_per_word: a longer word becomes one unknown token.
+        added_tokens: more tokens, matched in the raw text: mappings with content, id, special, … as in tokenizer.json.
 
     Raises:
-        ImportError: The extra `[text]` is not installed.
-        TypeError: An argument of the wrong type.
-        ValueError: A vocabulary that is missing or damaged, or a special token without an id.
+        ImportError: the extra `[text]` is not installed.
+        InputTypeError: an argument of the wrong type.
+        CheckpointError: a vocabulary that is missing or damaged.
+        InputError: an argument outside its range, or a special token without an id.
     """
 
     def __init__(
@@ -108,36 +109,37 @@ class RoFormerTokenizer(TokensAndIds):
 
     @classmethod
     def from_pretrained(cls, folder: str | PathLike[str], **overrides: Any) -> Self:
-        """Reads a folder of transformers 4.37, of transformers 5, or of `save_pretrained` (TOK-2).
+        """Read a folder of transformers 4.37, of transformers 5, or of `save_pretrained` (TOK-2).
 
         Jieba is put back where the file has BERT's word split in its place. The class named in tokenizer_config.json,
         else in config.json, decides the word segmentation. Without a model_max_length the max_position_embeddings of
         config.json is used.
 
         Args:
-            folder: The folder. Nothing is downloaded.
-            **overrides: Arguments of the constructor that go before what the files say.
+            folder: the folder. Nothing is downloaded.
+            **overrides: arguments of the constructor that go before what the files say.
 
         Returns:
-            The tokenizer.
+            the tokenizer.
 
         Raises:
-            ValueError: Not a folder, or files that are missing, damaged or of another tokenizer.
+            CheckpointError: not a folder, or files that are missing, damaged or of another tokenizer.
+            InputError: an override outside its range, or a special token without an id.
         """
         files = read_folder(folder)
         return cls(files.vocabulary, **{"added_tokens": files.added_tokens, **files.options, **overrides})
 
     def save_pretrained(self, folder: str | PathLike[str]) -> tuple[Path, ...]:
-        """Writes vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json (TOK-2).
+        """Write vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json (TOK-2).
 
         Args:
-            folder: Made when it is not there.
+            folder: made when it is not there.
 
         Returns:
-            The files, which transformers 4.37 and 5 read too.
+            the files, which transformers 4.37 and 5 read too.
 
         Raises:
-            ValueError: The folder's name is taken by a file.
+            CheckpointError: the folder's name is taken by a file.
         """
         return write_folder(folder, self._serialized, self.settings, self._backend.get_added_tokens_decoder())
 
@@ -160,33 +162,33 @@ class RoFormerTokenizer(TokensAndIds):
         padding_side: Side | None = None,
         pad_to_multiple_of: int | None = None,
     ) -> BatchEncoding:
-        """Tokenizes one text or a list of texts (TOK-1, TOK-3).
+        """Tokenize one text or a list of texts (TOK-1, TOK-3).
 
         Args:
-            text: A string, or a list of strings.
-            text_pair: The second sequence of each text, in the same form.
+            text: a string, or a list of strings.
+            text_pair: the second sequence of each text, in the same form.
             add_special_tokens: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
             padding: False, True or "longest" (of the batch), "max_length".
             truncation: False, True or "longest_first", "only_first", "only_second".
-            max_length: The limit in tokens, special tokens included; None means model_max_length.
-            stride: How many tokens two neighbouring windows of an overflowing text share.
-            return_overflowing_tokens: Also return what was cut off, as more rows; `overflow_to_sample_mapping` says
+            max_length: the limit in tokens, special tokens included; None means model_max_length.
+            stride: how many tokens two neighbouring windows of an overflowing text share.
+            return_overflowing_tokens: also return what was cut off, as more rows; `overflow_to_sample_mapping` says
                 which text a row belongs to.
-            return_offsets_mapping: Also return `offset_mapping`: the span of each token in the text, in characters
+            return_offsets_mapping: also return `offset_mapping`: the span of each token in the text, in characters
                 (code points); (0, 0) for special tokens.
-            return_special_tokens_mask: Also return `special_tokens_mask`: 1 for special tokens and padding.
-            return_attention_mask: Return `attention_mask`: 1 = attend.
-            return_token_type_ids: Return `token_type_ids`: 0 for the first sequence, 1 for the second.
+            return_special_tokens_mask: also return `special_tokens_mask`: 1 for special tokens and padding.
+            return_attention_mask: return `attention_mask`: 1 = attend.
+            return_token_type_ids: return `token_type_ids`: 0 for the first sequence, 1 for the second.
             return_tensors: None (lists), "np" (int64) or "tf" (int32), both of rank 2 also for one text.
             padding_side: "right" or "left", None means the tokenizer's.
-            pad_to_multiple_of: Rounds the padded length up.
+            pad_to_multiple_of: rounds the padded length up.
 
         Returns:
-            A mapping: a list a feature for one text, a list of rows for many texts, tensors or overflow.
+            a mapping: a list a feature for one text, a list of rows for many texts, tensors or overflow.
 
         Raises:
-            TypeError: A text that is not a string.
-            ValueError: An argument outside its range, or rows of different length with return_tensors.
+            InputTypeError: a text that is not a string.
+            InputError: an argument outside its range, or rows of different length with return_tensors.
         """
         pairs = batch_of_texts(text, text_pair)
         check_length("max_length", max_length)
@@ -265,23 +267,23 @@ class RoFormerTokenizer(TokensAndIds):
         return_attention_mask: bool = True,
         return_tensors: TensorKind | None = None,
     ) -> BatchEncoding:
-        """Pads encodings that were made before, for example one by one (TOK-3).
+        """Pad encodings that were made before, for example one by one (TOK-3).
 
         Args:
-            encoded_inputs: One encoding, a batch, or a list of single encodings.
+            encoded_inputs: one encoding, a batch, or a list of single encodings.
             padding: True or "longest", "max_length", False.
-            max_length: The length of "max_length"; None means model_max_length.
-            pad_to_multiple_of: Rounds the padded length up.
+            max_length: the length of "max_length"; None means model_max_length.
+            pad_to_multiple_of: rounds the padded length up.
             padding_side: "right" or "left", None means the tokenizer's.
-            return_attention_mask: Add an attention mask where there is none.
+            return_attention_mask: add an attention mask where there is none.
             return_tensors: None, "np" or "tf".
 
         Returns:
-            A new encoding; features that are not a tokenizer's own stay as they are.
+            a new encoding; features that are not a tokenizer's own stay as they are.
 
         Raises:
-            TypeError: Not encodings.
-            ValueError: No input_ids, or an argument outside its range.
+            InputTypeError: not encodings.
+            InputError: no input_ids, or an argument outside its range.
         """
         features, single = rows_of(encoded_inputs)
         check_length("max_length", max_length)
@@ -297,9 +299,9 @@ class RoFormerTokenizer(TokensAndIds):
         """The ids of one text.
 
         Args:
-            text: The text.
-            text_pair: Its second sequence.
-            **options: As for a call.
+            text: the text.
+            text_pair: its second sequence.
+            **options: as for a call.
 
         Returns:
             `input_ids` of that call.
@@ -311,12 +313,12 @@ class RoFormerTokenizer(TokensAndIds):
         """The tokens of one text as strings.
 
         Args:
-            text: The text.
-            text_pair: Its second sequence.
-            add_special_tokens: With [CLS] and [SEP].
+            text: the text.
+            text_pair: its second sequence.
+            add_special_tokens: with [CLS] and [SEP].
 
         Returns:
-            Tokens; pieces inside a word begin with ##.
+            tokens; pieces inside a word begin with ##.
         """
         return self.convert_ids_to_tokens(self.encode(text, text_pair, add_special_tokens=add_special_tokens))
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from roformer_numpy.tokenization.inputs import id_list
-from roformer_numpy.tokenization.settings import TokenizerSettings
+from .inputs import id_list
+from .settings import TokenizerSettings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -100,14 +100,14 @@ class TokensAndIds:
         """Ids as text: pieces joined, words separated by spaces.
 
         Args:
-            ids: One id, or a sequence, array or tensor of them.
-            skip_special_tokens: Leave special tokens out.
+            ids: one id, or a sequence, array or tensor of them.
+            skip_special_tokens: leave special tokens out.
 
         Returns:
-            The text. Spaces, case and accents of the original are not in the ids.
+            the text. Spaces, case and accents of the original are not in the ids.
 
         Raises:
-            ValueError: An id outside the vocabulary, or more than one sequence.
+            InputError: an id outside the vocabulary, or more than one sequence.
         """
         tokens = self._tokens_of(ids, skip_special_tokens)
         text: str = self._backend.decoder.decode(tokens)
@@ -138,11 +138,11 @@ class TokensAndIds:
         """The token of an id or the tokens of many.
 
         Args:
-            ids: One id, or a sequence, array or tensor of them.
-            skip_special_tokens: Leave special tokens out of a sequence.
+            ids: one id, or a sequence, array or tensor of them.
+            skip_special_tokens: leave special tokens out of a sequence.
 
         Raises:
-            ValueError: An id outside the vocabulary.
+            InputError: an id outside the vocabulary.
         """
         if isinstance(ids, int):
             return self._tokens_of(ids, skip_special_tokens=False)[0]

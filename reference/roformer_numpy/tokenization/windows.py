@@ -6,7 +6,8 @@ The settings of a `tokenizers` pipeline are shared by all threads; here a call's
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from roformer_numpy.tokenization.settings import Side, check_choice, check_length
+from ..errors import InputError
+from .settings import Side, check_choice, check_length
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -20,10 +21,10 @@ class Window:
     """How much of a text fits.
 
     Args:
-        strategy: Which of the two sequences is shortened.
-        length: The tokens of the text itself, special tokens not counted.
-        stride: How many tokens a window shares with the one before.
-        side: Where tokens are cut off.
+        strategy: which of the two sequences is shortened.
+        length: the tokens of the text itself, special tokens not counted.
+        stride: how many tokens a window shares with the one before.
+        side: where tokens are cut off.
     """
 
     strategy: TruncationStrategy
@@ -35,26 +36,26 @@ class Window:
 def plan_window(
     truncation: Truncation, max_length: int | None, special_tokens: int, stride: int, side: Side
 ) -> Window | None:
-    """Checks the arguments of a call and settles what fits; None when nothing is cut.
+    """Check the arguments of a call and settle what fits; None when nothing is cut.
 
     Args:
-        truncation: As the user gave it.
-        max_length: The limit with special tokens.
-        special_tokens: How many of them are added.
-        stride: The overlap of two windows.
-        side: Where tokens are cut off.
+        truncation: as the user gave it.
+        max_length: the limit with special tokens.
+        special_tokens: how many of them are added.
+        stride: the overlap of two windows.
+        side: where tokens are cut off.
 
     Raises:
-        ValueError: An unknown strategy, no length to truncate to, or one that leaves no room.
+        InputError: an unknown strategy, no length to truncate to, or one that leaves no room.
     """
     check_choice("truncation", truncation, (False, True, *get_args(TruncationStrategy)))
     check_length("stride", stride, least=0)
     if truncation is False:
         return None
     if max_length is None:
-        raise ValueError(f"truncation={truncation!r} needs a length: pass max_length=… (no model_max_length is known)")
+        raise InputError(f"truncation={truncation!r} needs a length: pass max_length=… (no model_max_length is known)")
     if max_length < special_tokens:
-        raise ValueError(
+        raise InputError(
             f"max_length={max_length} is too small, {special_tokens} special tokens are added: expected at least"
             f" {special_tokens}, or pass add_special_tokens=False"
         )
@@ -63,16 +64,16 @@ def plan_window(
 
 
 def truncate(first: "Encoding", second: "Encoding | None", window: Window, *, overflow: bool) -> None:
-    """Shortens the sequences in place; `tokenizers` keeps what was cut in their `overflowing`.
+    """Shorten the sequences in place; `tokenizers` keeps what was cut in their `overflowing`.
 
     Args:
-        first: The tokens of the text.
-        second: The tokens of its pair.
-        window: What fits.
-        overflow: Whether the cut parts are wanted, and so the stride.
+        first: the tokens of the text.
+        second: the tokens of its pair.
+        window: what fits.
+        overflow: whether the cut parts are wanted, and so the stride.
 
     Raises:
-        ValueError: The chosen sequence cannot be shortened enough, or the stride leaves no step forward.
+        InputError: the chosen sequence cannot be shortened enough, or the stride leaves no step forward.
     """
     kept = kept_lengths(len(first), None if second is None else len(second), window)
     for encoding, length in zip((first, second), kept, strict=True):
@@ -85,15 +86,15 @@ def kept_lengths(first: int, second: int | None, window: Window) -> tuple[int, i
     """How many tokens of each sequence stay.
 
     Args:
-        first: Length of the first sequence.
-        second: Length of the second, None without a pair.
-        window: What fits.
+        first: length of the first sequence.
+        second: length of the second, None without a pair.
+        window: what fits.
 
     Raises:
-        ValueError: The strategy has nothing left to cut.
+        InputError: the strategy has nothing left to cut.
     """
     if window.strategy == "only_second" and second is None:
-        raise ValueError("truncation='only_second' needs a text_pair, got None")
+        raise InputError("truncation='only_second' needs a text_pair, got None")
     excess = first + (second or 0) - window.length
     if excess <= 0:
         return first, second or 0
@@ -117,7 +118,7 @@ def _shorten_one(first: int, second: int, excess: int, strategy: TruncationStrat
     """only_first, only_second: the whole excess comes from one sequence, which keeps at least one token."""
     kept = (first - excess, second) if strategy == "only_first" else (first, second - excess)
     if min(kept) <= 0 < excess:
-        raise ValueError(
+        raise InputError(
             f"truncation={strategy!r} cannot remove {excess} tokens from sequences of {first} and {second} tokens:"
             " raise max_length or use truncation='longest_first'"
         )
@@ -126,7 +127,7 @@ def _shorten_one(first: int, second: int, excess: int, strategy: TruncationStrat
 
 def _checked_stride(stride: int, length: int) -> int:
     if stride >= length:
-        raise ValueError(
+        raise InputError(
             f"stride={stride} must be smaller than the {length} tokens of a window, or it never moves on: lower stride"
             " or raise max_length"
         )
