@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import json
@@ -16,7 +17,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from .errors import ConfigError, shown
+from .errors import ConfigError, InputTypeError, shown
 from .json_files import read_json_object
 
 HIDDEN_ACTS = (
@@ -31,6 +32,9 @@ Probability = Annotated[float, Meta(ge=0, le=1)]
 # What a config.json of the transformers library calls the architecture.
 MODEL_TYPE = "roformer"
 
+# More digits than the number of any label or layer has, fewer than Python refuses to read.
+MAX_DIGITS = 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoFormerConfig:
@@ -41,6 +45,7 @@ class RoFormerConfig:
 
     Raises:
         ConfigError: an unknown field, or a value that breaks its rule; the message names field, value and rule.
+        InputTypeError: fields without their names.
 
     Source: CFG-1, CFG-2, CFG-3.
     """
@@ -81,6 +86,11 @@ class RoFormerConfig:
 
     def __new__(cls, *args: object, **fields: object) -> Self:
         """Refuse unknown names before the generated constructor would, to suggest the right one."""
+        if args:
+            raise InputTypeError(
+                "RoFormerConfig takes its fields by keyword, such as vocab_size=50000; RoFormerConfig.from_dict takes "
+                "a mapping"
+            )
         for name in fields:
             if name not in FIELD_RULES:
                 raise ConfigError(f"RoFormerConfig has no field {name!r}{_suggestion(name)}")
@@ -134,7 +144,7 @@ class RoFormerConfig:
     def to_dict(self) -> dict[str, Any]:
         """Every field as plain Python values, `extra` beside them, as config.json holds them (CFG-4)."""
         fields = {name: getattr(self, name) for name in FIELD_RULES if name not in ("extra", "num_labels")}
-        return {**self.extra, "model_type": MODEL_TYPE, **fields}
+        return copy.deepcopy({**self.extra, "model_type": MODEL_TYPE, **fields})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> RoFormerConfig:
@@ -162,7 +172,7 @@ class RoFormerConfig:
         """
         try:
             values = read_json_object(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise ConfigError(f"{path} cannot be read as a configuration: {error}") from error
         return cls.from_dict(values, **overrides)
 
@@ -189,10 +199,15 @@ def _checked(name: str, value: object, rule: Any) -> Any:
         value = value.item()
     if isinstance(value, Mapping):
         numbered = get_args(rule)[:1] == (int,)  # JSON has no integer keys: "0" is the label, or the layer, 0
-        value = {
-            _integer_key(key) if numbered else key: list(item) if isinstance(item, set | tuple) else item
-            for key, item in value.items()
-        }
+        given, value = (
+            value,
+            {
+                _integer_key(key) if numbered else key: list(item) if isinstance(item, set | tuple) else item
+                for key, item in value.items()
+            },
+        )
+        if len(value) < len(given):
+            raise ConfigError(f"{name}={shown(given)} is not allowed: it has two keys for one number")
     try:
         return msgspec.convert(value, rule)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -206,7 +221,7 @@ def _choices(rule: Any) -> str:
 
 
 def _integer_key(key: object) -> object:
-    if isinstance(key, str) and key.isascii() and key.isdigit():
+    if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < MAX_DIGITS:
         return int(key)
     return index(key) if isinstance(key, np.integer) else key
 
@@ -249,6 +264,7 @@ def _check_rules_between_fields(config: RoFormerConfig) -> None:
         if broken:
             raise ConfigError(message)
     _check_pruned_heads(config)
+    _check_extra(config)
 
 
 def _special_ids(config: RoFormerConfig) -> list[int]:
@@ -267,3 +283,11 @@ def _check_pruned_heads(config: RoFormerConfig) -> None:
             )
         if not config.kept_heads(layer):
             raise ConfigError(f"pruned_heads[{layer}]={heads} leaves no head; at least one must stay")
+
+
+def _check_extra(config: RoFormerConfig) -> None:
+    """Refuse what config.json could not hold, before anybody tries to write it."""
+    try:
+        json.dumps(config.extra, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"extra={shown(config.extra)} is not allowed: it does not fit into JSON: {error}") from error
