@@ -75,11 +75,12 @@ def write_folder(
 
     Raises:
         InputError: `max_shard_size` is not a positive number of bytes.
-        CheckpointError: `folder` is a file.
+        InputTypeError: `folder` is no path.
+        CheckpointError: `folder` is a file, or the name of none.
     """
-    if not isinstance(max_shard_size, int) or max_shard_size < 1:
+    if not isinstance(max_shard_size, int) or isinstance(max_shard_size, bool) or max_shard_size < 1:
         raise InputError(f"max_shard_size={max_shard_size!r} is not a positive number of bytes")
-    root = Path(folder)
+    root = _path(folder)
     if root.exists() and not root.is_dir():
         raise CheckpointError(f"{folder} is a file, expected a folder to write to")
     root.mkdir(parents=True, exist_ok=True)
@@ -90,12 +91,20 @@ def write_folder(
     RoFormerConfig.from_dict(described).to_json_file(root / CONFIG_FILE)
 
 
-def _folder(folder: str | os.PathLike[str]) -> Path:
+def _path(folder: str | os.PathLike[str]) -> Path:
     try:
-        path = Path(folder)
-        is_folder, is_file = path.is_dir(), path.is_file()
+        path, text = Path(folder), os.fspath(folder)
     except TypeError as error:
         raise InputTypeError(f"folder is {shown(folder)}, expected the path of a folder: {error}") from error
+    if not text or "\0" in text:
+        raise CheckpointError(f"folder is {shown(folder)}, which is no path; the current folder is '.'")
+    return path
+
+
+def _folder(folder: str | os.PathLike[str]) -> Path:
+    path = _path(folder)
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError) as error:
         raise CheckpointError(f"folder is {shown(folder)}, which is no path: {error.args[-1]}") from error
     if is_folder:

@@ -32,9 +32,9 @@ class _Fit:
 
 
 def mapping_from_tree(weights: Weights[Array], config: RoFormerConfig, head: str) -> dict[str, Array]:
-    """Flat PyTorch names to arrays, the sinusoid table included, as the transformers library stores them."""
+    """Flat PyTorch names to copies of the weights, the sinusoid table included, as transformers stores them."""
     flat = {
-        names.foreign_name(name, head): np.ascontiguousarray(names.transposed(name, array))
+        names.foreign_name(name, head): np.array(names.transposed(name, array), order="C")
         for name, array in named_leaves(weights).items()
     }
     flat[names.SINUSOIDS] = names.sinusoid_table(config).astype(weights.embeddings.word.dtype)
@@ -85,7 +85,7 @@ def tree_from_mapping(
         foreign = names.foreign_name(name, head)
         if foreign in fit.redrawn:
             return _frozen(draw(name, shape, config, seed).astype(dtype))
-        return _frozen(np.array(names.transposed(name, _floating(foreign, arrays[foreign])), dtype, order="C"))
+        return _frozen(_cast(foreign, names.transposed(name, _floating(foreign, arrays[foreign])), dtype))
 
     return map_leaves(leaf, shapes)
 
@@ -218,6 +218,15 @@ def _floating(name: str, array: Array) -> Array:
     if not _is_floating(array):
         raise WeightsError(f"{name} has dtype {array.dtype}, expected floating-point numbers")
     return array
+
+
+def _cast(name: str, array: Array, dtype: DTypeLike) -> Array:
+    """A copy as `dtype`, in our memory layout."""
+    try:
+        with np.errstate(over="raise"):
+            return np.array(array, dtype, order="C")
+    except FloatingPointError as error:
+        raise WeightsError(f"{name} holds numbers that {np.dtype(dtype).name} cannot hold") from error
 
 
 def _frozen(array: Array) -> Array:
