@@ -1,6 +1,8 @@
 """The errors that this package raises on purpose; every message names what, where, what was got and what is allowed."""
 
+from operator import index
 from reprlib import Repr
+from typing import Any
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
@@ -8,7 +10,10 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 def shown(value: object) -> str:
     """The repr of a refused value, cut to what fits into a message."""
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python refuses to write an integer of thousands of digits
+        return f"<{type(value).__name__} of too many digits>"
 
 
 class RoFormerError(Exception):
@@ -33,3 +38,17 @@ class WeightsError(RoFormerError, ValueError):
 
 class CheckpointError(RoFormerError, ValueError):
     """A model folder, or a file in it, cannot be read as a RoFormer."""
+
+
+def integer(name: str, value: Any) -> int:
+    """The integer that the argument called `name` must be; a bool is none.
+
+    Raises:
+        InputTypeError: it is something else.
+    """
+    try:
+        if not isinstance(value, bool):
+            return index(value)  # NumPy's bool has none
+    except TypeError:
+        pass
+    raise InputTypeError(f"{name} is {shown(value)}, expected an integer")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .config import RoFormerConfig
 from .equations.losses import log_softmax
-from .errors import InputError, InputTypeError, shown
+from .errors import InputError, InputTypeError, integer, shown
 from .validation import bind, generator_of, validate
 from .weights import Array
 
@@ -95,7 +95,7 @@ def _prompt(ids: Ids | None, mask: Array) -> tuple[Ids, Array]:
 
 def _steps(max_new_tokens: int, seq_len: int, config: RoFormerConfig) -> int:
     room = config.max_position_embeddings - seq_len
-    steps = _integer("max_new_tokens", max_new_tokens)
+    steps = integer("max_new_tokens", max_new_tokens)
     if not 0 <= steps <= room:
         raise InputError(
             f"max_new_tokens={steps} after a prompt of {seq_len}, allowed are 0 to {room} "
@@ -106,7 +106,8 @@ def _steps(max_new_tokens: int, seq_len: int, config: RoFormerConfig) -> int:
 
 def _end_ids(eos_token_id: int | Sequence[int] | None, config: RoFormerConfig) -> list[int]:
     given = config.eos_token_id if eos_token_id is None else eos_token_id
-    ids = [] if given is None else list(given) if isinstance(given, Sequence | np.ndarray) else [given]
+    several = isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
+    ids = [] if given is None else list(given) if several else [given]  # type: ignore[arg-type]
     return [_token("eos_token_id", token, config) for token in ids]
 
 
@@ -118,16 +119,10 @@ def _pad_id(pad_token_id: int | None, ends: list[int], config: RoFormerConfig) -
 
 
 def _token(name: str, token: Any, config: RoFormerConfig) -> int:
-    number = _integer(name, token)
+    number = integer(name, token)
     if not 0 <= number < config.vocab_size:
         raise InputError(f"{name} is {number}, allowed are 0 to {config.vocab_size - 1}")
     return number
-
-
-def _integer(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputTypeError(f"{name} is {shown(value)}, expected an integer")
-    return index(value)
 
 
 def _greedy(logits: Array) -> Ids:
@@ -144,7 +139,8 @@ class _Sampler:
     def __call__(self, logits: Array) -> Ids:
         order = np.argsort(-logits, axis=-1, kind="stable")[:, : self.top_k]
         ranked = np.take_along_axis(logits, order, axis=-1).astype(np.float64)
-        probs = np.exp(log_softmax(ranked / self.temperature))
+        with np.errstate(over="ignore"):  # a tiny temperature leaves the first alone
+            probs = np.exp(log_softmax((ranked - ranked[:, :1]) / self.temperature))
         before = np.cumsum(probs, axis=-1) - probs
         probs = np.where(before < self.top_p, probs, 0.0)  # the token that crosses top_p stays
         reached = np.cumsum(probs, axis=-1)
@@ -178,11 +174,12 @@ def _check_option(name: str, value: Any) -> None:
     if value is None:
         return
     if name == "top_k":
-        if _integer(name, value) < 1:
+        if integer(name, value) < 1:
             raise InputError(f"top_k is {value}, allowed are 1 and above")
         return
     if isinstance(value, bool) or not isinstance(value, float | int | np.floating):
         raise InputTypeError(f"{name} is {shown(value)}, expected a number")
-    high = np.inf if name == "temperature" else 1.0
-    if not 0.0 < value <= high or not np.isfinite(value):
-        raise InputError(f"{name} is {value}, allowed is above 0" + ("" if name == "temperature" else " to 1"))
+    high = sys.float_info.max if name == "temperature" else 1.0
+    if not 0.0 < (float(value) if isinstance(value, np.floating) else value) <= high:
+        top = " and finite" if name == "temperature" else " to 1"
+        raise InputError(f"{name} is {shown(value)}, allowed is above 0{top}")

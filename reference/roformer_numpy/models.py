@@ -17,7 +17,7 @@ from .arithmetic import components_named
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
-from .errors import InputError, InputTypeError, shown
+from .errors import InputError, InputTypeError, integer, shown
 from .generation import generate
 from .heads import HEAD_FUNCTIONS, LOSS_FUNCTIONS, HeadContext
 from .inputs import Inputs
@@ -80,7 +80,9 @@ class RoFormerBase:
         Source: IN-1 to IN-8, ERR-1 to ERR-11, OUT-1 to OUT-5.
         """
         checked = validate(bind(self.head, inputs, named), self.config, self.head, self.dtype)
-        output = self._output(checked, self._encode(checked))
+        # NaN and infinity propagate (ERR-11.3): what they meet on their way is no news, whatever np.seterr says
+        with np.errstate(all="ignore"):
+            output = self._output(checked, self._encode(checked))
         return output if checked.return_dict else output.to_tuple()
 
     def _encode(self, inputs: Inputs) -> Encoded:
@@ -157,7 +159,7 @@ class RoFormerBase:
         return cls(config, seed=seed, dtype=dtype, components=components, weights=weights)
 
     def to_weights(self) -> dict[str, Array]:
-        """The weights under their flat Hugging Face names, in PyTorch's layout: what `from_weights` takes."""
+        """Copies of the weights under flat Hugging Face names, in PyTorch's layout: what `from_weights` takes."""
         return checkpoints.mapping_from_tree(self.weights, self.config, self.head)
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, max_shard_size: int = 5_000_000_000) -> None:
@@ -250,15 +252,19 @@ def _config(config: Any) -> RoFormerConfig:
 
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
-        known = np.dtype(dtype)
-    except TypeError:
+        known = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError):
         known = None
     if known is None or known.name not in DTYPES:
         raise InputError(f"dtype={shown(dtype)} is not one of {', '.join(DTYPES)}")
-    return known
+    return np.dtype(known.name)  # in this machine's byte order
 
 
 def _seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not hasattr(seed, "__index__") or int(seed) < 0:
+    try:
+        number = integer("seed", seed)
+    except InputTypeError:
+        number = -1
+    if number < 0:
         raise InputError(f"seed={shown(seed)} is not an integer of 0 or above")
-    return int(seed)
+    return number

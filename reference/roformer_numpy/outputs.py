@@ -41,6 +41,9 @@ class ModelOutput(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._present())
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._present()
+
     def __len__(self) -> int:
         return len(self._present())
 

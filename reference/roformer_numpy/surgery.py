@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from operator import index
 
 import numpy as np
 
 from .config import RoFormerConfig
-from .errors import InputTypeError, shown
+from .errors import InputTypeError, integer, shown
 from .weights import Array, Attention, Dense, LanguageModelHead, Weights, draw
 
 Model = tuple[Weights[Array], RoFormerConfig]
@@ -45,9 +44,7 @@ def resize_token_embeddings(weights: Weights[Array], config: RoFormerConfig, voc
         ConfigError: a size below 1, or below an id that the configuration names.
         InputTypeError: no integer.
     """
-    if isinstance(vocab_size, bool) or not hasattr(vocab_size, "__index__"):
-        raise InputTypeError(f"new size of the vocabulary is {shown(vocab_size)}, expected an integer")
-    changed = config.replace(vocab_size=index(vocab_size))
+    changed = config.replace(vocab_size=integer("new size of the vocabulary", vocab_size))
     embeddings = dataclasses.replace(
         weights.embeddings, word=_resized("embeddings.word", weights.embeddings.word, changed, seed)
     )
@@ -65,7 +62,7 @@ def _as_integers(heads: Mapping[int, Iterable[int]]) -> dict[int, list[int]]:
     if not isinstance(heads, Mapping):
         raise InputTypeError(f"heads to prune are a {type(heads).__name__}, expected a mapping of layer to heads")
     try:
-        return {index(layer): [index(head) for head in gone] for layer, gone in heads.items()}
+        return {integer("layer", layer): [integer("head", head) for head in gone] for layer, gone in heads.items()}
     except TypeError as error:
         raise InputTypeError(f"heads to prune are {shown(heads)}, expected integers: {error}") from error
 

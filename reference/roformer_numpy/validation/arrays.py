@@ -15,6 +15,9 @@ from ..weights import Array
 
 Axes = tuple[str, ...]
 
+BOOLS = frozenset({bool, np.bool_})
+HIGHEST = np.iinfo(np.int64).max
+
 
 def as_array(name: str, value: Any) -> Array:
     """`value` as an array: NumPy, a tensor of another library, a number, or nested lists of numbers.
@@ -36,7 +39,7 @@ def as_array(name: str, value: Any) -> Array:
         array = np.asarray(value)
     except OverflowError as error:
         raise InputError(f"{name} holds a number that no array can hold: {error}") from error
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
         _refuse_lists(name, value, error)
     if array.dtype.kind in "OSUMm" or (array.dtype.kind == "V" and array.dtype.name != "bfloat16"):
         raise InputTypeError(f"{name} holds {_describe_foreign(array)}, expected numbers")
@@ -50,6 +53,8 @@ def integers(name: str, value: Any, low: int, high: int | None, also: int | None
         return array.astype(np.int64)  # an empty list has no type of its own
     if array.dtype.kind not in "iu":
         raise InputTypeError(f"{name} has dtype {array.dtype}, expected integers{_example(array)}")
+    if isinstance(value, list | tuple):
+        _refuse_bools(name, value)  # NumPy makes integers of those that stand beside integers
     fits = array >= low
     if high is not None:
         fits &= array <= high
@@ -58,15 +63,17 @@ def integers(name: str, value: Any, low: int, high: int | None, also: int | None
     top = "" if high is None else f" to {high}"
     extra = "" if also is None else f", or {also}"
     refuse_values(name, array, fits, f"{low}{top or ' and above'}{extra}")
+    if array.dtype == np.uint64:
+        array = np.minimum(array, np.uint64(HIGHEST))  # without an upper end a larger one would wrap to a negative
     return array.astype(np.int64)
 
 
 def floats(name: str, value: Any, dtype: DTypeLike) -> Array:
-    """Floating-point numbers of any shape, as `dtype`."""
+    """Floating-point numbers of any shape, as `dtype`, which must be able to hold those that are finite."""
     array = as_array(name, value)
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise InputTypeError(f"{name} has dtype {array.dtype}, expected floating-point numbers")
-    return array.astype(dtype)
+    return _cast(name, array, dtype)
 
 
 def reals(name: str, value: Any, dtype: DTypeLike, low: float | None = None, high: float | None = None) -> Array:
@@ -74,12 +81,11 @@ def reals(name: str, value: Any, dtype: DTypeLike, low: float | None = None, hig
     array = as_array(name, value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise InputTypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-    array = array.astype(dtype)
     fits = np.isfinite(array)
     if low is not None:
         fits &= (array >= low) & (array <= (np.inf if high is None else high))
     refuse_values(name, array, fits, "finite numbers" if low is None else f"{low} to {high}")
-    return array
+    return _cast(name, array, dtype)
 
 
 def mask(name: str, value: Any) -> NDArray[np.bool_]:
@@ -116,11 +122,38 @@ def refuse_values(name: str, array: Array, fits: Array, allowed: str) -> None:
     raise InputError(f"{where} is {value!r}, allowed are {allowed}" + (f" ({more} more do not fit)" if more else ""))
 
 
+def _cast(name: str, array: Array, dtype: DTypeLike) -> Array:
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype)
+    if not np.can_cast(array.dtype, dtype):
+        held = np.isfinite(result) | ~np.isfinite(array)
+        refuse_values(name, array, held, f"numbers that {np.dtype(dtype).name} can hold")
+    return result
+
+
+def _refuse_bools(name: str, value: list[Any] | tuple[Any, ...], position: tuple[int, ...] = ()) -> None:
+    kinds = [type(item) for item in value]
+    for number in range(len(value)) if not BOOLS.isdisjoint(kinds) else ():
+        if kinds[number] in BOOLS:
+            where = ", ".join(map(str, (*position, number)))
+            raise InputTypeError(f"{name}[{where}] is {value[number]!r}, a bool, expected integers")
+    for number, item in enumerate(value):
+        if isinstance(item, list | tuple):
+            _refuse_bools(name, item, (*position, number))
+
+
 def _refuse_lists(name: str, value: Any, error: Exception) -> NoReturn:
     if not isinstance(value, list | tuple):
         raise InputTypeError(f"{name} is a {type(value).__name__} that gives no array: {error}") from error
-    lengths = [len(row) if hasattr(row, "__len__") else "no list" for row in value]
+    lengths = [_length(row) for row in value]
     raise InputError(f"{name} is a list of rows of unequal lengths {shown(lengths)}; pad them to one length") from error
+
+
+def _length(row: Any) -> int | str:
+    try:
+        return len(row)
+    except TypeError:
+        return "no list"
 
 
 def _describe_foreign(array: Array) -> str:
@@ -129,7 +162,7 @@ def _describe_foreign(array: Array) -> str:
         if not isinstance(item, int | float):
             return f"a {type(item).__name__}, {item!r:.40}"
         if isinstance(item, int) and abs(item) >= 2**63:
-            return f"{item}, too large for any id"
+            return f"{shown(item)}, too large for 64 bits"
     return f"dtype {array.dtype}"
 
 

@@ -78,7 +78,7 @@ def _is_nested_ids(value: list[Any] | tuple[Any, ...], axes: int) -> bool:
     """Whether a list is itself input_ids (numbers at most `axes` deep) rather than a list of inputs."""
     depth = 0
     item: Any = value
-    while isinstance(item, list | tuple):
+    while isinstance(item, list | tuple) and depth <= axes:  # a list may hold itself
         if any(part is None for part in item):
             return False
         depth, item = depth + 1, item[0] if item else 0
@@ -89,5 +89,5 @@ def _refuse_unknown(name: object, known: tuple[str, ...]) -> None:
     if name in known:
         return
     close = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f"; did you mean {close[0]!r}?" if close else "."
     raise InputTypeError(f"{shown(name)} is not an argument of this model{hint} Its arguments are {', '.join(known)}")
