@@ -45,10 +45,8 @@ class Model(Protocol):
 class Adapter(Protocol):
     """An implementation under test.
 
-    What else it may claim asks for more methods: "saving" for `model.save(path)` and
-    `load_saved(head, path, dtype)`, which loads what was saved; "overrides" for fields of the configuration as
-    keywords of `load_saved`; "tokenizer" for `tokenizer(folder)`, which reads a
-    folder with vocab.txt and returns a callable with the arguments of the transformers library's tokenizers.
+    `Capabilities` lists what else it may claim, and which methods each claim asks for. An adapter that has a method
+    `prepare()` is asked to compile or load what it needs before anything is timed; it returns the seconds.
     """
 
     name: str
@@ -66,23 +64,23 @@ class Capabilities:
     heads: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
     call_styles: tuple[str, ...] = ("keywords",)
-    training: bool = False
-    cache: bool = False
-    cross_attention: bool = False
-    head_mask: bool = False
-    pruning: bool = False
-    resizing: bool = False
-    saving: bool = False
-    overrides: bool = False
-    generation: bool = False
-    gradients: bool = False
-    graph: bool = False  # a graph mode beside the eager one
-    keras: bool = False  # compile, fit, evaluate and predict
-    fixed_weights: bool = False
+    training: bool = False  # the options training=True and seed
+    cache: bool = False  # the option use_cache, the input and output past_key_values
+    cross_attention: bool = False  # the inputs encoder_hidden_states and encoder_attention_mask
+    head_mask: bool = False  # the input head_mask
+    pruning: bool = False  # model.prune_heads({layer: [heads]})
+    resizing: bool = False  # model.resize_token_embeddings(vocab_size)
+    saving: bool = False  # model.save(path) and adapter.load_saved(head, path, dtype)
+    overrides: bool = False  # fields of the configuration as further keywords of load_saved
+    generation: bool = False  # model.generate(inputs, options) → ids; options max_new_tokens, do_sample, seed, …
+    gradients: bool = False  # no check asks for them yet
+    graph: bool = False  # a graph mode beside the eager one; no check asks for it yet
+    keras: bool = False  # compile, fit, evaluate and predict; no check asks for them yet
+    fixed_weights: bool = False  # weights that load cannot change; no check takes account of it yet
     python_values: bool = False  # arguments reach the implementation as they are: lists, strings, sets, not only arrays
     warnings: bool = False  # warnings are Python's own: of the module `warnings`, or of `logging`
     output_objects: bool = False  # what a call returns is what the implementation's own users get
-    tokenizer: bool = False
+    tokenizer: bool = False  # adapter.tokenizer(folder with vocab.txt), called as the transformers library's tokenizers
     profile: str = "documented"
 
     def claims(self, need: str) -> bool:
@@ -136,7 +134,7 @@ def find_adapter(name: str) -> Any:
         raise AdapterError(f"no implementation is called {name!r}; known are {known}, or module:attribute")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise AdapterError(f"{name!r} cannot be imported: {error}") from error
     if hasattr(found, "load") and not isinstance(found, type):
         return found
