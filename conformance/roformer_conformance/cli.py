@@ -1,4 +1,4 @@
-"""The command `roformer-conformance`. Exit codes: 0 conforms, 1 fails a claim, 2 usage, 3 the implementation died."""
+"""The command `roformer-conformance`. Exit codes: 0 conforms, 1 fails a claim, 2 usage."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rich.table import Table
 from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
 from .expectations import ExpectationError, load_expectations
-from .protocol import AdapterError, find_adapter
+from .protocol import AdapterError, Capabilities, find_adapter
 from .records import Record, Result
 from .registry import all_checks
-from .report import failure_panel, print_result, write_json, write_junit
+from .report import print_failure, print_result, write_json, write_junit
 from .runner import LEVELS, UsageError, check_implementation, environment
 from .vectors import VectorError, load_vectors, verify_vector
 
@@ -37,7 +37,6 @@ Implementation = Annotated[
 Json = Annotated[Path | None, typer.Option("--json", help="write the whole result to this file")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML for a CI server to this file")]
 
-# A bar is for people: it needs a terminal, and something to wait for.
 console = Console()
 
 
@@ -87,20 +86,23 @@ def clauses(clause: Annotated[str, typer.Argument(help="a clause or a family; al
 @vectors_app.command("verify", epilog="Example: roformer-conformance vectors verify numpy-equations --dtype float64")
 def verify(
     implementation: Implementation = "numpy-equations",
-    dtype: Annotated[str, typer.Option(help="float64 by relative error, float32 by the budget")] = "float64",
+    dtype: Annotated[
+        str,
+        typer.Option(help="float64 (judged by relative error) or float32 (by the budget); the widest when left out"),
+    ] = "",
     case: Annotated[list[str] | None, typer.Option(help="only this vector; may be repeated")] = None,
     json: Json = None,
 ) -> None:
     """Check the vectors' schema and hashes, then that an implementation returns what they recorded."""
     with _usage_errors():
         adapter = find_adapter(implementation)
+        dtypes = Capabilities.of(adapter).dtypes
+        dtype = dtype or max(dtypes)
         vectors = [vector for vector in load_vectors() if not case or vector.id in case]
         if not vectors:
             raise UsageError(f"no vector is called {', '.join(case or ())}; they are named in fixtures/vectors")
-        if dtype not in adapter.capabilities["dtypes"]:
-            raise UsageError(
-                f"{implementation} computes in {', '.join(adapter.capabilities['dtypes'])}, not in {dtype!r}"
-            )
+        if dtype not in dtypes:
+            raise UsageError(f"{implementation} computes in {', '.join(dtypes)}, not in {dtype!r}")
     records = []
     with _bar("verifying") as advance:
         for vector in vectors:
@@ -108,7 +110,7 @@ def verify(
             advance(records[-1], len(vectors))
     result = Result(adapter.name, adapter.version, "vectors", 0, tuple(records), (), environment=environment())
     for record in result.failed:
-        console.print(failure_panel(result, record))
+        print_failure(record, console)
     console.print(_vectors_table(result, dtype))
     _write(result, json, None)
     raise typer.Exit(0 if result.conforms else 1)
@@ -142,13 +144,20 @@ def _clauses_table(chosen: list[Clause]) -> Table:
 def _described(clause: Clause) -> str:
     checks = [f"- `{item.id}`: {item.claim}" for item in all_checks().values() if clause.id in item.clauses]
     vectors = [item.id for item in load_vectors() if clause.id in item.clauses]
-    lines = [f"## {clause.id} {clause.title}", clause.text, f"Source: {clause.source}", "Checks:", *checks]
-    lines += [] if checks else ["none yet"]
+    lines = [f"## {clause.id} {clause.title}", clause.text, f"Source: {clause.source}"]
+    lines += [f"Decided because: {clause.reason}"] if clause.reason else []
+    lines += [f"Heads: {', '.join(clause.heads)}", f"Catches: {clause.catches}"]
+    lines += [f"Differs from the documentation: {clause.differs}"] if clause.differs else []
+    lines += [f"In transformers 4.37, TensorFlow: {clause.broken}"] if clause.broken else []
+    if clause.contested:
+        lines += ["Contested:", *(f"- {profile}: {behaviour}" for profile, behaviour in clause.contested.items())]
+    lines += ["Checks:", *checks] if checks else ["Checks: none yet"]
     return "\n\n".join([*lines, f"Golden vectors: {', '.join(vectors) or 'none'}"])
 
 
 @contextmanager
 def _bar(what: str) -> Iterator[Callable[[Record, int], None]]:
+    """A progress bar on a terminal, nothing anywhere else."""
     columns = (
         TextColumn(what),
         BarColumn(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,15 +26,15 @@ def print_result(result: Result, console: Console) -> None:
     """The table of families, every failure with its replay line, and the verdict."""
     console.print(_families_table(result))
     for record in result.failed[:SHOWN_FAILURES]:
-        console.print(failure_panel(result, record))
+        print_failure(record, console)
     if len(result.failed) > SHOWN_FAILURES:
         console.print(f"… and {len(result.failed) - SHOWN_FAILURES} more failures; --json FILE holds all of them")
     unchecked = result.coverage().unchecked
     if unchecked:
         console.print(Text(f"No check tries these claims yet: {', '.join(unchecked)}", style="dim"))
-    missing = {record.message.removeprefix("needs ") for record in result.not_claimed} | {*result.inapplicable.values()}
-    if missing:
-        console.print(Text(f"Not claimed by {result.implementation}: {', '.join(sorted(missing))}", style="dim"))
+    unclaimed = _unclaimed(result)
+    if unclaimed:
+        console.print(Text(f"Not claimed by {result.implementation}: {', '.join(unclaimed)}", style="dim"))
     console.print(verdict(result))
 
 
@@ -41,28 +42,41 @@ def verdict(result: Result) -> Text:
     """One sentence: what was tried, and whether it conforms."""
     covered = result.coverage()
     applicable = len(covered.total) - len(covered.not_claimed)
-    heads = len({record.head for record in result.records if record.head})
-    tried = f"{len(result.passed) + len(result.failed) + len(result.differs)} checks and vectors on {heads} heads"
+    tried = [record for record in result.records if record.status != "not_claimed"]
+    heads = len({record.head for record in tried})
+    amount = f"{len(tried)} checks and vectors on {heads} head{'' if heads == 1 else 's'}"
     clauses = f"claims run {len(covered.run)} / applicable {applicable} / total {len(covered.total)}"
     time = f"{result.seconds:.1f} s" + (
         f" after {result.preparation_seconds:.1f} s of preparation" if result.preparation_seconds >= 0.1 else ""
     )
-    words = "conforms" if result.conforms else f"fails {len(result.failed)}"
+    failed = f"fails {len(result.failed)}" if result.failed else "passes nothing"
+    words = "conforms" if result.conforms else failed
     differs = f", {len(result.differs)} differ as expected" if result.differs else ""
-    sentence = f"{result.implementation} {result.version} {words}: {tried}{differs}; {clauses}; {time}"
+    sentence = f"{result.implementation} {result.version} {words}: {amount}{differs}; {clauses}; {time}"
     return Text(sentence, style="bold green" if result.conforms else "bold red")
 
 
-def failure_panel(result: Result, record: Record) -> Panel:
-    """Everything that one failure says, ending with the line that repeats it."""
+def print_failure(record: Record, console: Console) -> None:
+    """Everything that one failure says, and below it, in one piece so that it can be copied, what repeats it."""
+    console.print(_failure_panel(record))
+    console.print(Text(f"again: {record.replay}", style="cyan"), soft_wrap=True)
+
+
+def _failure_panel(record: Record) -> Panel:
     lines = [Text(record.claim), Text(record.message, style="red")]
     if record.case:
         lines.append(Text(f"case: {record.case}"))
     if record.grade:
         lines.append(Text(f"largest grade R: {record.grade:.3g}"))
-    lines.append(Text(f"again: {record.replay}", style="cyan"))
-    where = " ".join(part for part in (record.head, record.dtype) if part)
-    return Panel(Group(*lines), title=f"{record.id} [{where}]", title_align="left", border_style="red")
+    title = Text(f"{record.id} [{record.head} {record.dtype}]")
+    return Panel(Group(*lines), title=title, title_align="left", border_style="red")
+
+
+def _unclaimed(result: Result) -> list[str]:
+    """Every capability and head without which something was not tried, each once."""
+    messages = {record.message.removeprefix("needs ") for record in result.not_claimed}
+    needs = {need.removeprefix("head ") for message in messages for need in re.split(", | or ", message)}
+    return sorted(needs | {result.inapplicable[claim] for claim in result.claims if claim in result.inapplicable})
 
 
 def write_json(result: Result, path: Path) -> None:
@@ -101,8 +115,8 @@ def _families_table(result: Result) -> Table:
     table.add_column("family")
     table.add_column("run / applicable / total", justify="right")
     statuses = [status for status in STATUSES if status in ("passed", "failed") or result.with_status(status)]
-    for name in (*statuses, "largest R", "seconds"):
-        table.add_column(name.replace("_", " "), justify="right")
+    for name in (*statuses, "largest_R", "seconds"):
+        table.add_column(name.replace("_", "\n"), justify="right")
     tried = {name.partition("-")[0] for name in (*result.claims, *(record.clause for record in result.records))}
     for family in FAMILIES:
         if family in tried:
@@ -121,9 +135,13 @@ def _family_row(result: Result, family: str, statuses: Sequence[str]) -> list[st
         f"[{color}]{family}[/]",
         f"{len(covered.run)} / {applicable} / {len(covered.total)}",
         *(str(counts[status]) for status in statuses),
-        f"{max(grades):.2f}" if grades else "",
+        _shown_grade(max(grades)) if grades else "",
         f"{sum(record.seconds for record in records):.1f}",
     ]
+
+
+def _shown_grade(grade: float) -> str:
+    return f"{grade:.2f}" if grade < 1000 else f"{grade:.0e}"
 
 
 def _finite(value: float | None) -> float | None:

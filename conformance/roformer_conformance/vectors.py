@@ -19,7 +19,7 @@ import jsonschema
 import numpy as np
 from safetensors.numpy import load_file
 
-from .budget import Verdict, judge
+from .budget import FAILS_AT, Verdict, judge
 from .oracle import Oracle
 from .protocol import Adapter, Array, Capabilities, Outputs, flatten
 from .records import Record
@@ -130,24 +130,35 @@ def load_vectors(folder: Path | None = None) -> tuple[Vector, ...]:
     return tuple(_checked(path, validator) for path in paths)
 
 
-def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "") -> Record:
-    """Hold an implementation in `dtype` against one golden vector; `name` is what a command line calls it."""
+def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", k: float = FAILS_AT) -> Record:
+    """Hold an implementation against one golden vector.
+
+    Args:
+        adapter: the implementation.
+        vector: the recorded call.
+        dtype: floating-point type to compute in; float64 is judged by relative error, float32 by the budget.
+        name: what a command line calls the adapter; its own name by default.
+        k: the grade at which a float32 result fails.
+    """
     capabilities = Capabilities.of(adapter)
     missing = [need for need in vector.needs() if not getattr(capabilities, need)]
     missing += [] if vector.head in capabilities.heads else [f"head {vector.head}"]
     if missing:
         return _record(vector, dtype, "not_claimed", f"needs {', '.join(missing)}")
-    started = time.perf_counter()
+    started, grade = time.perf_counter(), None
     try:
-        verdicts = _verdicts(vector, _call(adapter, vector, dtype), dtype)
+        verdicts = _verdicts(vector, _call(adapter, vector, dtype), dtype, k)
     except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
-        return _record(vector, dtype, "failed", f"{type(error).__name__}: {error}")
-    wrong = [verdict for verdict in verdicts if not verdict.passed]
+        failure = f"{type(error).__name__}: {error}"
+    else:
+        grade = max(verdict.grade for verdict in verdicts)
+        failure = next((_message(vector, verdict) for verdict in verdicts if not verdict.passed), "")
+    replay = f"roformer-conformance vectors verify {name or adapter.name} --case {vector.id} --dtype {dtype}"
     return replace(
-        _record(vector, dtype, "failed" if wrong else "passed", _message(vector, wrong[0]) if wrong else ""),
-        grade=max(verdict.grade for verdict in verdicts),
+        _record(vector, dtype, "failed" if failure else "passed", failure),
+        grade=grade,
         seconds=time.perf_counter() - started,
-        replay=f"roformer-conformance vectors verify {name or adapter.name} --case {vector.id}" if wrong else "",
+        replay=replay if failure else "",
     )
 
 
@@ -168,7 +179,7 @@ def _call(adapter: Adapter, vector: Vector, dtype: str) -> Outputs:
     return flatten(model(vector.inputs(), style="keywords", options=dict(vector.described["options"])))
 
 
-def _verdicts(vector: Vector, got: Outputs, dtype: str) -> list[Verdict]:
+def _verdicts(vector: Vector, got: Outputs, dtype: str, k: float) -> list[Verdict]:
     expected, rows = vector.expected(), vector.rows()
     taps = sorted(expected, key=tap_position)
     lost = [tap for tap in taps if tap not in got]
@@ -179,7 +190,7 @@ def _verdicts(vector: Vector, got: Outputs, dtype: str) -> list[Verdict]:
         return [relative_verdict(tap, got[tap], expected[tap], allowed, rows) for tap in taps]
     oracle = Oracle(vector.head, vector.described["config"], vector.weights())
     runs = oracle.legitimate_runs(vector.inputs(), vector.described["options"], dtype)
-    return [judge(tap, got[tap], expected[tap], [run[tap] for run in runs], dtype, rows) for tap in taps]
+    return [judge(tap, got[tap], expected[tap], [run[tap] for run in runs], dtype, rows, k) for tap in taps]
 
 
 def relative_verdict(tap: str, got: Array, expected: Array, allowed: float, rows: Array | None) -> Verdict:

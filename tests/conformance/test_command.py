@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -36,7 +38,21 @@ class Crashing(NumpyAdapter):
         raise RuntimeError("out of order")
 
 
+class Small(NumpyAdapter):
+    """An implementation of little: one model, in float32, called by keywords, and without a pooler."""
+
+    def __init__(self) -> None:
+        super().__init__("equations")
+        self.name = "small"
+        self.capabilities = {"heads": ["base"], "dtypes": ["float32"]}
+
+    def load(self, head, config, weights, dtype):
+        """A model that never has a pooler."""
+        return super().load(head, {**config, "add_pooling_layer": False}, weights, dtype)
+
+
 FAULTY = f"{__name__}:CausalEncoder"
+SMALL = f"{__name__}:Small"
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +82,50 @@ def test_a_fault_exits_with_1_and_says_how_to_see_it_again() -> None:
     assert re.search(r"attentions\.0\[.*\] is .* times what honest float32 arithmetic costs", result.output)
     assert re.search(r"got \S+, expected \S+", result.output)
     assert f"again: roformer-conformance check {FAULTY} --clause NUM-1" in result.output
+
+
+def test_a_failure_is_told_by_head_and_type_and_repeated_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a narrow terminal too the line to paste is one line, outside the frame, and gives the same failure."""
+    monkeypatch.setattr(cli, "console", Console(width=60))
+    result = run("vectors", "verify", SMALL, "--case", "base-plain")
+    assert result.exit_code == 1
+    assert "EMB-1.1/vector-base-plain [base float32]" in result.output
+    again = f"roformer-conformance vectors verify {SMALL} --case base-plain --dtype float32"
+    assert f"again: {again}" in result.output.splitlines()
+    assert run(*again.split()[1:]).output == result.output
+
+
+def test_a_vector_that_makes_an_implementation_raise_can_be_repeated() -> None:
+    """An exception is a failure like any other: with a line to paste."""
+    result = run("vectors", "verify", f"{__name__}:Crashing", "--case", "base-plain")
+    assert result.exit_code == 1
+    assert f"again: roformer-conformance vectors verify {__name__}:Crashing --case base-plain" in result.output
+
+
+def test_what_is_not_claimed_is_named_once() -> None:
+    """Capabilities and heads, each once, and heads that were not tried are not counted."""
+    result = run("check", SMALL, "--level", "smoke", "--clause", "LOSS-1", "--clause", "FFN-4.2")
+    assert "Not claimed by small: causal_lm, masked_lm," in result.output
+    assert result.output.count("causal_lm") == 1
+    assert "on 1 head;" in result.output
+
+
+def test_nothing_tried_is_nothing_passed() -> None:
+    """An implementation without a tokenizer does not conform to the tokenizer's clauses, and fails none."""
+    result = run("check", SMALL, "--level", "smoke", "--clause", "TOK")
+    assert result.exit_code == 1
+    assert "passes nothing: 0 checks" in result.output
+
+
+def test_an_adapter_in_the_current_folder_is_found(tmp_path: Path) -> None:
+    """A newcomer writes my_adapter.py and names it; nothing has to be installed."""
+    (tmp_path / "my_adapter.py").write_text("from roformer_numpy.adapter import equations_adapter as Mine\n")
+    command = [Path(sys.executable).with_name("roformer-conformance"), "check", "my_adapter:Mine"]
+    finished = subprocess.run(
+        [*command, "--level", "smoke", "--clause", "FFN-4.1"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "conforms" in finished.stdout
 
 
 def test_an_implementation_that_raises_fails_every_check() -> None:
