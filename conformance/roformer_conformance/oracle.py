@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,13 @@ class Oracle:
     """One model in float64 by the equations, and the same model as sloppily as arithmetic allows."""
 
     def __init__(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Array]) -> None:
-        self.head, self.config, self.weights = head, RoFormerConfig.from_dict(config), weights
+        self.head, self.described, self.weights = head, config, weights
         self._trees: dict[str, Weights[Array]] = {}
+
+    @cached_property
+    def config(self) -> RoFormerConfig:
+        """The configuration, read when it is needed first: most comparisons end at the floor of their budget."""
+        return RoFormerConfig.from_dict(self.described)
 
     def run(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """Every output in float64."""

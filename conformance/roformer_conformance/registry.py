@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from .protocol import HEADS, Capabilities
-from .strategies import Case, cases
+from .strategies import Case, cases, typical_case
 
 if TYPE_CHECKING:
     from .trial import Trial
@@ -43,7 +43,7 @@ class Check:
     heads: tuple[str, ...] | str
     needs: tuple[str, ...]
     effort: float  # how many examples, relative to the level's number
-    drawn: Mapping[str, Any]  # what `cases` is asked for
+    drawn: Mapping[str, Any]  # what `choose_case` is asked for
     also: tuple[str, ...]  # further clauses that the same attempt bears on
 
     @property
@@ -63,6 +63,10 @@ class Check:
     def strategy(self, head: str) -> st.SearchStrategy[Case]:
         """The cases that this check is tried on."""
         return cases(head, **self.drawn)
+
+    def typical(self, head: str, seed: int) -> Case:
+        """The case that this check is tried on first."""
+        return typical_case(seed, head, **self.drawn)
 
 
 _CHECKS: dict[str, Check] = {}
@@ -87,7 +91,7 @@ def check(
         needs: capabilities without which an implementation is not asked, see `Capabilities.claims`.
         effort: examples relative to the level's number; less for slow checks.
         also: further clauses that it bears on.
-        drawn: passed to `strategies.cases`.
+        drawn: passed to `strategies.choose_case`.
     """
 
     def register(function: Function) -> Function:

@@ -25,7 +25,7 @@ from .strategies import Case
 from .trial import Trial, Violation
 from .vectors import Vector, load_vectors, verify_vector
 
-# Examples of each check on each head.
+# Cases that each check is tried on, on each head: a typical one, and what is left drawn by Hypothesis.
 LEVELS = {"smoke": 1, "default": 10, "deep": 150}
 
 Progress = Callable[[Record, int], None]
@@ -117,42 +117,41 @@ def environment() -> dict[str, str]:
 
 
 def plan(checks: Iterable[Check], capabilities: Capabilities) -> list[_Job]:
-    """Each check on each head and type that the implementation claims; types beyond the first on one head alone."""
+    """Each check on each head and type that the implementation claims; types beyond the first on one head alone.
+
+    A tokenizer computes in no floating-point type, so that its checks run once.
+    """
     jobs = []
     for check in checks:
         for number, head in enumerate(check.heads_for(capabilities)):
-            jobs += [_Job(check, head, dtype) for dtype in capabilities.dtypes[: None if number == 0 else 1]]
+            all_types = number == 0 and "tokenizer" not in check.needs
+            jobs += [_Job(check, head, dtype) for dtype in capabilities.dtypes[: None if all_types else 1]]
     return jobs
 
 
-def run_job(adapter: Adapter, job: _Job, level: str, seed: int, k: float = FAILS_AT, name: str = "") -> Record:
-    """Try one check on one head: draw examples until one fails, then shrink it."""
-    trial, attempts, seen = Trial(adapter, job.dtype, k), [0], list[Case]()
-    examples = max(1, round(LEVELS[level] * job.check.effort))
+def run_job(
+    adapter: Adapter,
+    job: _Job,
+    level: str,
+    seed: int,
+    k: float = FAILS_AT,
+    name: str = "",
+    *,
+    shrink: bool = True,
+) -> Record:
+    """Try one check on one head: a typical case, then drawn ones until one fails; look for a smaller one that does.
 
-    @hypothesis_seed(zlib.crc32(f"{seed} {job.check.id} {job.head} {job.dtype}".encode()))
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-        print_blob=False,
-    )
-    @given(job.check.strategy(job.head))
-    def attempt(case: Case) -> None:
-        attempts[0] += 1
-        seen[:] = [case]
-        job.check.function(trial, case)
-
-    started, failure = time.perf_counter(), ""
-    try:
-        attempt()
-    except Violation as violation:
-        failure = str(violation)
-    except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
-        failure = f"{type(error).__name__}: {error}\n{_last_frames(error)}"
+    At smoke level the typical case is all, and its failure is reported as it is; so it is unless `shrink`.
+    """
+    attempts = _Attempts(job.check, Trial(adapter, job.dtype, k))
+    drawn_from = zlib.crc32(f"{seed} {job.check.id} {job.head} {job.dtype}".encode())
+    started = time.perf_counter()
+    case, failure = attempts.result(lambda: attempts(job.check.typical(job.head, drawn_from)))
+    more = max(1, round(LEVELS[level] * job.check.effort)) - 1
+    if more and (shrink or not failure):
+        search = _search(attempts, job, drawn_from, more, shrink)
+        smaller, found = attempts.result(search)
+        case, failure = (smaller, found) if found else (case, failure)
     replay = f"roformer-conformance check {name or adapter.name} --clause {job.check.id} --level {level} --seed {seed}"
     return Record(
         id=job.check.id,
@@ -162,13 +161,60 @@ def run_job(adapter: Adapter, job: _Job, level: str, seed: int, k: float = FAILS
         status="failed" if failure else "passed",
         claim=job.check.claim,
         message=failure,
-        case=seen[0].described() if failure and seen else "",
-        grade=trial.grade or None,
-        examples=attempts[0],
+        case=case.described() if failure and case else "",
+        grade=attempts.trial.grade or None,
+        examples=attempts.count,
         seconds=time.perf_counter() - started,
         replay=replay if failure else "",
         also=job.check.also,
     )
+
+
+@dataclass
+class _Attempts:
+    """A check under trial, and what it was tried on."""
+
+    check: Check
+    trial: Trial
+    count: int = 0
+    latest: Case | None = None
+
+    def __call__(self, case: Case) -> None:
+        """Try the check on one case."""
+        self.count += 1
+        self.latest = case
+        self.check.function(self.trial, case)
+
+    def result(self, attempt: Callable[[], None]) -> tuple[Case | None, str]:
+        """The case that `attempt` ended with, and why it failed; "" when it did not."""
+        try:
+            attempt()
+        except Violation as violation:
+            return self.latest, str(violation)
+        except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
+            return self.latest, f"{type(error).__name__}: {error}\n{_last_frames(error)}"
+        return self.latest, ""
+
+
+def _search(attempts: _Attempts, job: _Job, drawn_from: int, examples: int, shrink: bool) -> Callable[[], None]:
+    """A search by Hypothesis for a case that fails, and for the smallest such case if `shrink`."""
+
+    @hypothesis_seed(drawn_from)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+    )
+    @given(job.check.strategy(job.head))
+    def search(case: Case) -> None:
+        attempts(case)
+
+    run: Callable[[], None] = search
+    return run
 
 
 def _not_claimed(check: Check) -> Record:

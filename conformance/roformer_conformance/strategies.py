@@ -1,8 +1,11 @@
-"""Hypothesis strategies: what a check is tried on.
+"""What a check is tried on: one typical case, and Hypothesis strategies for many.
 
 A case is drawn as a few small integers and names; its arrays come from one seed, never element by element, so that
 drawing is fast and a failure shrinks to something a person can read. All sizes of a case differ from each other, so
 that no transposed axis passes unseen.
+
+Hypothesis begins with the smallest case there is: one row of one token, where most mistakes cannot show. Therefore
+every check is tried on a typical case first, whose sizes come from the upper half of what is allowed.
 """
 
 from __future__ import annotations
@@ -10,18 +13,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
 
 from .protocol import Array
+from .weights import generator
 
 HIDDEN_ACTS = (
     "gelu", "gelu_new", "gelu_fast", "quick_gelu", "gelu_10", "relu", "selu", "silu", "swish", "mish", "sigmoid",
     "tanh",
 )  # fmt: skip
 MASKS = ("none", "right", "left", "irregular", "blind_row")
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ class Case:
         return mask & allowed
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """Randomness of its own for each purpose."""
-        return np.random.default_rng([self.seed, *purpose.encode()])
+        """Randomness of its own for each purpose, and none that a weight of the same name was drawn from."""
+        return generator(self.seed, f"case: {purpose}")
 
     def inputs(self) -> dict[str, Array]:
         """input_ids, token_type_ids and, unless the mask is "none", attention_mask."""
@@ -142,41 +147,62 @@ _MASKERS: dict[str, Callable[[Array, np.random.Generator], None]] = {
 }
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """A field of the configuration that is drawn: any of these values."""
+
+    values: tuple[Any, ...]
+
+
+class Chooser(Protocol):
+    """Who chooses the sizes and names of a case."""
+
+    def integer(self, lowest: int, highest: int) -> int:
+        """An integer of lowest … highest."""
+
+    def one_of(self, values: Sequence[Choice]) -> Choice:
+        """One of the values."""
+
+
+@dataclass(frozen=True)
+class _Hypothesis:
+    """Chooses as Hypothesis wants it, to find a failure and to shrink it."""
+
+    draw: st.DrawFn
+
+    def integer(self, lowest: int, highest: int) -> int:
+        return self.draw(st.integers(lowest, highest))
+
+    def one_of(self, values: Sequence[Choice]) -> Choice:
+        return self.draw(st.sampled_from(values))
+
+
+@dataclass(frozen=True)
+class _Typical:
+    """Chooses from the upper half of every range, where nothing has size 1 that may be larger."""
+
+    random: np.random.Generator
+
+    def integer(self, lowest: int, highest: int) -> int:
+        return int(self.random.integers((lowest + highest + 1) // 2, highest + 1))
+
+    def one_of(self, values: Sequence[Choice]) -> Choice:
+        return values[int(self.random.integers(len(values)))]
+
+
 @st.composite
-def configs(
-    draw: st.DrawFn, /, *, min_heads: int = 1, min_head_dim: int = 2, projected: bool | None = None, **fixed: Any
-) -> dict[str, Any]:
-    """A small configuration whose sizes all differ: head sizes from 2, one head, odd FFN, E ≠ H among them.
-
-    `projected` asks for E ≠ H or for E = H; `fixed` holds values of fields, or strategies that draw them.
-    """
-    fixed = {name: draw(item) if isinstance(item, st.SearchStrategy) else item for name, item in fixed.items()}
-    heads = fixed.get("num_attention_heads", draw(st.integers(min_heads, 4)))
-    # LayerNorm over two features can only answer ±1, which hides everything; six is the least that shows a mistake
-    hidden = heads * 2 * max(draw(st.integers(1, 4)), -(-3 // heads), min_head_dim // 2)
-    taken = {heads, hidden // heads, hidden}
-    projected = draw(st.booleans()) if projected is None else projected
-    labels = draw(st.integers(2, 7))
-    config = {
-        "hidden_size": hidden,
-        "num_attention_heads": heads,
-        "num_hidden_layers": draw(st.integers(1, 3)),
-        "embedding_size": _distinct(draw(st.integers(3, 14)), taken) if projected else hidden,
-        "intermediate_size": _distinct(draw(st.integers(3, 31)), taken),
-        "vocab_size": _distinct(draw(st.integers(17, 41)), taken),
-        "type_vocab_size": _distinct(draw(st.integers(2, 6)), taken),
-        "num_labels": fixed.get("num_labels") or _distinct(labels, taken),
-        "max_position_embeddings": 48,
-        "hidden_act": draw(st.sampled_from(HIDDEN_ACTS)),
-        "rotary_value": draw(st.booleans()),
-    }
-    return {**config, **fixed}
+def cases(draw: st.DrawFn, /, head: str, **drawn: Any) -> Case:
+    """All cases for the model called `head` that `choose_case` can make with these arguments."""
+    return choose_case(_Hypothesis(draw), head, **drawn)
 
 
-@st.composite
-def cases(
-    draw: st.DrawFn,
-    /,
+def typical_case(seed: int, head: str, **drawn: Any) -> Case:
+    """One case for the model called `head` in which mistakes can show; another seed gives another one."""
+    return choose_case(_Typical(np.random.default_rng(seed)), head, **drawn)
+
+
+def choose_case(
+    choose: Chooser,
     head: str,
     *,
     masks: Sequence[str] = MASKS,
@@ -186,22 +212,52 @@ def cases(
     max_seq_len: int = 11,
     **config: Any,
 ) -> Case:
-    """A case for the model called `head`; `config` fixes fields of the configuration, as in `configs`."""
-    drawn = draw(configs(**config))
+    """A case for the model called `head`; `config` fixes fields of the configuration, as in `choose_config`."""
+    chosen = choose_config(choose, **config)
     if head == "causal_lm":
-        drawn["is_decoder"] = True
-    taken = {value for value in drawn.values() if type(value) is int}
-    seq_len = draw(st.integers(min_seq_len, max_seq_len))
-    batch = draw(st.integers(min_batch, 4))
+        chosen["is_decoder"] = True
+    taken = {value for value in chosen.values() if type(value) is int}
+    seq_len = choose.integer(min_seq_len, max_seq_len)
+    batch = choose.integer(min_batch, 4)
     return Case(
         head=head,
-        config=drawn,
-        profile=draw(st.sampled_from(tuple(profiles))),
+        config=chosen,
+        profile=choose.one_of(tuple(profiles)),
         batch=batch,
         seq_len=seq_len if seq_len == min_seq_len else _distinct(seq_len, {*taken, batch}),
-        mask=draw(st.sampled_from(tuple(masks))),
-        seed=draw(st.integers(0, 2**16)),
+        mask=choose.one_of(tuple(masks)),
+        seed=choose.integer(0, 2**16),
     )
+
+
+def choose_config(
+    choose: Chooser, *, min_heads: int = 1, min_head_dim: int = 2, projected: bool | None = None, **fixed: Any
+) -> dict[str, Any]:
+    """A small configuration whose sizes all differ: head sizes from 2, one head, odd FFN, E ≠ H among them.
+
+    `projected` asks for E ≠ H or for E = H; `fixed` holds values of fields, or `OneOf` several.
+    """
+    fixed = {name: choose.one_of(item.values) if isinstance(item, OneOf) else item for name, item in fixed.items()}
+    heads = fixed.get("num_attention_heads", choose.integer(min_heads, 4))
+    # LayerNorm over two features can only answer ±1, which hides everything; six is the least that shows a mistake
+    hidden = heads * 2 * max(choose.integer(1, 4), -(-3 // heads), min_head_dim // 2)
+    taken = {heads, hidden // heads, hidden}
+    projected = choose.one_of((False, True)) if projected is None else projected
+    labels = choose.integer(2, 7)
+    config = {
+        "hidden_size": hidden,
+        "num_attention_heads": heads,
+        "num_hidden_layers": choose.integer(1, 3),
+        "embedding_size": _distinct(choose.integer(3, 14), taken) if projected else hidden,
+        "intermediate_size": _distinct(choose.integer(3, 31), taken),
+        "vocab_size": _distinct(choose.integer(17, 41), taken),
+        "type_vocab_size": _distinct(choose.integer(2, 6), taken),
+        "num_labels": fixed.get("num_labels") or _distinct(labels, taken),
+        "max_position_embeddings": 48,
+        "hidden_act": choose.one_of(HIDDEN_ACTS),
+        "rotary_value": choose.one_of((False, True)),
+    }
+    return {**config, **fixed}
 
 
 def _distinct(size: int, taken: set[int]) -> int:

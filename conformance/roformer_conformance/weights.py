@@ -35,9 +35,14 @@ def draw_weights(shapes: Mapping[str, tuple[int, ...]], profile: str, seed: int,
     return {name: _draw(name, shape, profile, seed).astype(dtype).astype(np.float64) for name, shape in shapes.items()}
 
 
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """Randomness of its own for each purpose, from a key: a seed sequence would cost more than what is drawn."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, zlib.crc32(purpose.encode())], np.uint64)))
+
+
 def _draw(name: str, shape: tuple[int, ...], profile: str, seed: int) -> Array:
     embedding, gain, score_gain, bias, gamma = PROFILES[profile]
-    normal = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal(shape)
+    normal = generator(seed, name).standard_normal(shape)
     if "embeddings.weight" in name:
         return embedding * normal
     if "LayerNorm.weight" in name:

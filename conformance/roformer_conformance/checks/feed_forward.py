@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from hypothesis import strategies as st
 
 from ..formulas import ATTENTION_OUTPUT, Weights, activation, dense, edited, layer_norm
 from ..protocol import Array
 from ..registry import check
-from ..strategies import Case
+from ..strategies import Case, OneOf
 from ..trial import TRACES, Trial, expect
 
 INNER = r"\d\.intermediate\.dense\."
@@ -47,7 +46,7 @@ def feed_forward_is_two_dense_layers(trial: Trial, case: Case) -> None:
     _expect_formula(trial, case, _without_attention(trial, case), "by hand, without attention")
 
 
-@check("FFN-4.4", "eps-in-every-layer", layer_norm_eps=st.sampled_from((1e-12, 1e-9, 1e-7, 1e-5)), also=("FFN-4.3",))
+@check("FFN-4.4", "eps-in-every-layer", layer_norm_eps=OneOf((1e-12, 1e-9, 1e-7, 1e-5)), also=("FFN-4.3",))
 def eps_shows_in_every_layer(trial: Trial, case: Case) -> None:
     """States whose variance is near layer_norm_eps are divided by √(variance + eps) in both LayerNorms of a layer."""
     small = 0.5 * case.config["layer_norm_eps"] ** 0.5
@@ -90,7 +89,7 @@ def units_are_interchangeable(trial: Trial, case: Case) -> None:
     "FFN-4.1",
     "every-unit-matters",
     effort=0.5,
-    hidden_act=st.sampled_from(("gelu", "silu", "tanh")),
+    hidden_act=OneOf(("gelu", "silu", "tanh")),
     num_hidden_layers=2,
 )
 def every_unit_is_live(trial: Trial, case: Case) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
 from ..formulas import Weights, activation, dense, edited, layer_norm, part
 from ..protocol import Array, Outputs
 from ..registry import check
-from ..strategies import Case
+from ..strategies import Case, OneOf
 from ..trial import TRACES, Trial, expect
 
 LANGUAGE = ("masked_lm", "causal_lm")
@@ -18,7 +17,7 @@ LABELLING = ("sequence_classification", "token_classification")
 ATTENTION_KERNEL = "attention.output.dense.weight"
 
 
-@check("HEAD-1.1", "by-hand", heads=LANGUAGE, also=("HEAD-1.2",), tie_word_embeddings=st.booleans())
+@check("HEAD-1.1", "by-hand", heads=LANGUAGE, also=("HEAD-1.2",), tie_word_embeddings=OneOf((False, True)))
 def language_model_by_hand(trial: Trial, case: Case) -> None:
     """Logits are LayerNorm(hidden_act(Dense(last state))) times the transposed word embeddings, plus bias."""
     inputs, weights = case.inputs(), trial.weights(case)
@@ -323,7 +322,7 @@ def kept_rows_stay(trial: Trial, case: Case) -> None:
     heads=LANGUAGE,
     needs=("resizing",),
     effort=0.5,
-    tie_word_embeddings=st.booleans(),
+    tie_word_embeddings=OneOf((False, True)),
     also=("HEAD-8.3",),
 )
 def logits_follow_the_vocabulary(trial: Trial, case: Case) -> None:

@@ -23,7 +23,10 @@ def agrees_on_initial_weights(trial: Trial, case: Case) -> None:
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
-@check("NUM-1.1", "parity-large-scores", effort=0.4, profiles=("high_score",), also=("MASK-1",))
+@check(
+    "NUM-1.1", "parity-large-scores", effort=0.4, profiles=("high_score",), masks=("irregular", "blind_row"),
+    also=("MASK-1",),
+)  # fmt: skip
 def agrees_on_large_scores(trial: Trial, case: Case) -> None:
     """Attention scores in the hundreds give the oracle's outputs."""
     inputs = case.inputs()
