@@ -1,0 +1,221 @@
+"""Bad input that is not refused, and good input that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .making import Call, Fault, FaultyModel, fault
+
+KNOWN = ("input_ids", "attention_mask", "token_type_ids", "head_mask", "inputs_embeds", "labels", "start_positions",
+         "end_positions", "output_attentions", "output_hidden_states", "return_dict", "training", "seed", "use_cache",
+         "past_key_values", "encoder_hidden_states", "encoder_attention_mask")  # fmt: skip
+
+
+@fault
+class NeitherMeansZeros(Fault):
+    """Without any input a row of padding is computed."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if not {"input_ids", "inputs_embeds"} & inputs.keys():
+            inputs = {**inputs, "input_ids": np.zeros_like(inputs["attention_mask"])}
+        return inputs, style, options
+
+
+@fault
+class PrefersIds(Fault):
+    """With both input_ids and inputs_embeds, the embeddings are dropped."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if {"input_ids", "inputs_embeds"} <= inputs.keys():
+            inputs = {name: value for name, value in inputs.items() if name != "inputs_embeds"}
+        return inputs, style, options
+
+
+@fault
+class ClampsIntegers(Fault):
+    """Ids, types and labels out of range are clamped, as XLA does."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        classes = {"masked_lm": "vocab_size", "causal_lm": "vocab_size"}.get(model.head, "num_labels")
+        limits = {
+            "input_ids": model.config["vocab_size"],
+            "token_type_ids": model.config["type_vocab_size"],
+            "labels": 3 if model.head == "multiple_choice" else model.config[classes],
+            "start_positions": 10**6,
+            "end_positions": 10**6,
+        }
+        clamped = {
+            name: np.clip(value, 0, limits[name] - 1) if name in limits else value for name, value in inputs.items()
+        }
+        return clamped, style, options
+
+
+@fault
+class TwoTokenTypes(Fault):
+    """Token types above 1 are refused, also in a model that has them."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if np.asarray(inputs.get("token_type_ids", 0)).max() > 1:
+            raise ValueError("token_type_ids holds a value above 1")
+        return inputs, style, options
+
+
+@fault
+class NothingFromNothing(Fault):
+    """A sequence without tokens returns nothing."""
+
+    def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> Any:
+        model = super().load(head, config, weights, dtype)
+
+        def call(inputs: Any, *, style: str, options: Any) -> Any:
+            return {} if inputs["input_ids"].shape[-1] == 0 else model(inputs, style=style, options=options)
+
+        return call
+
+
+@fault
+class CutsLongSequences(Fault):
+    """Tokens beyond the longest sequence are cut off in silence."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        longest = model.config["max_position_embeddings"]
+        return {name: value[..., :longest] for name, value in inputs.items()}, style, options
+
+
+@fault
+class LimitOffByOne(Fault):
+    """A sequence of exactly the longest length is refused."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if inputs["input_ids"].shape[-1] >= model.config["max_position_embeddings"]:
+            raise ValueError("input_ids is too long")
+        return inputs, style, options
+
+
+@fault
+class ForgetsCachedPositions(Fault):
+    """The limit of the length is compared with the new tokens alone."""
+
+    def loads(self, head: str, config: Call, weights: Call) -> tuple[Call, Call]:
+        return {**config, "max_position_embeddings": config["max_position_embeddings"] + 100}, weights
+
+
+@fault
+class MakesShapesFit(Fault):
+    """Masks and types of any shape are reshaped or broadcast to that of the ids."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if inputs.get("input_ids") is None:
+            return inputs, style, options
+        ids = np.asarray(inputs["input_ids"])
+        ids = ids[..., 0] if ids.ndim > (3 if model.head == "multiple_choice" else 2) else ids
+        fitted = {"input_ids": ids}
+        for name in ("attention_mask", "token_type_ids"):
+            if name in inputs:
+                fitted[name] = np.resize(inputs[name], ids.shape)
+        return {**inputs, **fitted}, style, options
+
+
+@fault
+class PadsEmbeddings(Fault):
+    """inputs_embeds of another width is cut or filled with zeros."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if "inputs_embeds" in inputs:
+            width, given = model.config["embedding_size"], inputs["inputs_embeds"]
+            fitted = np.zeros((*given.shape[:-1], width), given.dtype)
+            shared = min(width, given.shape[-1])
+            fitted[..., :shared] = given[..., :shared]
+            inputs = {**inputs, "inputs_embeds": fitted}
+        return inputs, style, options
+
+
+@fault
+class CastsIds(Fault):
+    """Ids of any type are cast to integers."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return {name: np.asarray(value).astype(np.int64) for name, value in inputs.items()}, style, options
+
+
+@fault
+class ThresholdsTheMask(Fault):
+    """Every mask value above 0 attends."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return {**inputs, "attention_mask": np.asarray(inputs["attention_mask"]) > 0}, style, options
+
+
+@fault
+class IgnoresUnknownNames(Fault):
+    """Arguments that no model knows are ignored."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return {name: value for name, value in inputs.items() if name in KNOWN}, style, options
+
+
+@fault
+class TheLastOneWins(Fault):
+    """An argument that is given twice counts once."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return inputs, style, {name: value for name, value in options.items() if name not in inputs}
+
+
+@fault
+class TakesTheFirstColumn(Fault):
+    """Labels with an axis too many lose it."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        labels = ("labels", "start_positions", "end_positions")
+        cut = {name: value[..., 0] for name, value in inputs.items() if name in labels}
+        return {**inputs, **cut}, style, options
+
+
+@fault
+class RefusesTheDocumentedExample(Fault):
+    """Labels of rank 0 are refused."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        for name in ("labels", "start_positions"):
+            if name in inputs and np.ndim(inputs[name]) == 0:
+                raise ValueError(f"{name} has rank 0")
+        return inputs, style, options
+
+
+@fault
+class RepeatsTheHeadMask(Fault):
+    """A head_mask of any shape is repeated until it fits."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        shape = (model.config["num_hidden_layers"], model.config["num_attention_heads"])
+        return {**inputs, "head_mask": np.resize(inputs["head_mask"], shape)}, style, options
+
+
+@fault
+class IgnoresForeignTypes(Fault):
+    """An argument that is no array is left out."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}, style, options
+
+
+@fault
+class RefusesEmptyBatches(Fault):
+    """A batch of no rows is refused."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if inputs["input_ids"].shape[0] == 0:
+            raise ValueError("input_ids has no rows")
+        return inputs, style, options
+
+
+@fault
+class NanToZero(Fault):
+    """NaN in embeddings becomes 0, so that a broken input goes unseen."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return {name: np.nan_to_num(value) for name, value in inputs.items()}, style, options
