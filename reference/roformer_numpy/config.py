@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import Meta
 
 from .errors import ConfigError, InputTypeError, shown
+from .files import replacing
 from .json_files import read_json_object
 
 HIDDEN_ACTS = (
@@ -129,7 +130,7 @@ class RoFormerConfig:
         return self.problem_type or ("regression" if self.num_labels == 1 else "single_label_classification")
 
     def kept_heads(self, layer: int) -> list[int]:
-        """The original numbers of the heads of `layer` that are not pruned, ascending (HEAD-7)."""
+        """The original numbers of the heads of `layer` that are not pruned, ascending (HEAD-7.4)."""
         pruned = self.pruned_heads.get(layer, ())
         return [head for head in range(self.num_attention_heads) if head not in pruned]
 
@@ -178,7 +179,8 @@ class RoFormerConfig:
 
     def to_json_file(self, path: str | os.PathLike[str]) -> None:
         """Write the configuration to `path` as JSON that the transformers library reads too (CFG-4)."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        with replacing(Path(path)) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 FIELD_RULES: dict[str, Any] = {
@@ -199,15 +201,13 @@ def _checked(name: str, value: object, rule: Any) -> Any:
         value = value.item()
     if isinstance(value, Mapping):
         numbered = get_args(rule)[:1] == (int,)  # JSON has no integer keys: "0" is the label, or the layer, 0
-        given, value = (
-            value,
-            {
-                _integer_key(key) if numbered else key: list(item) if isinstance(item, set | tuple) else item
-                for key, item in value.items()
-            },
-        )
-        if len(value) < len(given):
-            raise ConfigError(f"{name}={shown(given)} is not allowed: it has two keys for one number")
+        plain = {
+            _integer_key(key) if numbered else key: list(item) if isinstance(item, set | tuple) else item
+            for key, item in value.items()
+        }
+        if len(plain) < len(value):
+            raise ConfigError(f"{name}={shown(value)} is not allowed: it has two keys for one number")
+        value = plain
     try:
         return msgspec.convert(value, rule)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -32,8 +32,9 @@ HOMES = {
 # Parts of the reference, and what each may import of the others; `kernels` may look up its twin's constants.
 DIRECTIONS = {
     "errors": set(),
+    "files": set(),
     "json_files": set(),
-    "config": {"errors", "json_files"},
+    "config": {"errors", "files", "json_files"},
     "weights": {"config", "errors"},
     "equations": {"weights"},
     "components": {"equations", "weights"},
@@ -44,7 +45,7 @@ DIRECTIONS = {
     "heads": {"components", "config", "encoder", "inputs", "weights"},
     "outputs": {"inputs", "weights"},
     "validation": {"config", "equations", "errors", "inputs", "weights"},
-    "checkpoints": {"config", "equations", "errors", "json_files", "weights"},
+    "checkpoints": {"config", "equations", "errors", "files", "json_files", "weights"},
     "surgery": {"config", "errors", "weights"},
     "tokenization": {"errors", "json_files"},
 }

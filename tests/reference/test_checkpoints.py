@@ -491,7 +491,7 @@ def test_a_failed_save_leaves_the_old_model_whole(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("roformer_numpy.checkpoints.folders.save_file", full)
+    monkeypatch.setattr("roformer_numpy.checkpoints.saving.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         second.save_pretrained(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [CONFIG, WEIGHTS]
@@ -516,3 +516,16 @@ def test_strong_weights_are_strong() -> None:
     """The weights that these tests use have no tensor near zero: biases and scales count."""
     for name, array in strong_weights(config_of(), "masked_lm").items():
         assert np.abs(array).max() > 0.1, name
+
+
+def test_saving_again_in_other_pieces_leaves_nothing_behind(build: Build, tmp_path: Path) -> None:
+    """A folder holds one model: shards of an earlier save go, files that are not ours stay."""
+    model = build("base")
+    (tmp_path / "notes.txt").write_text("mine")
+    model.save_pretrained(tmp_path, max_shard_size=2_000)
+    assert len(list(tmp_path.glob("model-*"))) > 1
+    model.save_pretrained(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors", "notes.txt"}
+    model.save_pretrained(tmp_path, max_shard_size=2_000)
+    assert not (tmp_path / "model.safetensors").exists()
+    assert (tmp_path / "model.safetensors.index.json").exists()

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which safetensors looks up by name)
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from ..config import RoFormerConfig
-from ..errors import CheckpointError, InputError, InputTypeError, shown
+from ..errors import CheckpointError, InputTypeError, shown
 from ..json_files import parse_json_object, read_json_object
-from ..weights import Array, Weights
-from .trees import mapping_from_tree
+from ..weights import Array
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-
-ARCHITECTURES = {
-    "base": "RoFormerModel",
-    "masked_lm": "RoFormerForMaskedLM",
-    "causal_lm": "RoFormerForCausalLM",
-    "sequence_classification": "RoFormerForSequenceClassification",
-    "token_classification": "RoFormerForTokenClassification",
-    "multiple_choice": "RoFormerForMultipleChoice",
-    "question_answering": "RoFormerForQuestionAnswering",
-}
 
 # More tensors than any RoFormer has (twenty-odd a layer): a file that declares more is not one.
 MAX_TENSORS = 100_000
@@ -68,30 +54,13 @@ def read_tensors(folder: str | os.PathLike[str]) -> dict[str, Array]:
     )
 
 
-def write_folder(
-    folder: str | os.PathLike[str], weights: Weights[Array], config: RoFormerConfig, head: str, max_shard_size: int
-) -> None:
-    """Write config.json and the weights; each file appears whole or not at all.
+def folder_path(folder: str | os.PathLike[str]) -> Path:
+    """What a caller passed as a folder, as a path that may or may not exist.
 
     Raises:
-        InputError: `max_shard_size` is not a positive number of bytes.
-        InputTypeError: `folder` is no path.
-        CheckpointError: `folder` is a file, or the name of none.
+        InputTypeError: it is no path.
+        CheckpointError: it is empty or holds a NUL.
     """
-    if not isinstance(max_shard_size, int) or isinstance(max_shard_size, bool) or max_shard_size < 1:
-        raise InputError(f"max_shard_size={max_shard_size!r} is not a positive number of bytes")
-    root = _path(folder)
-    if root.exists() and not root.is_dir():
-        raise CheckpointError(f"{folder} is a file, expected a folder to write to")
-    root.mkdir(parents=True, exist_ok=True)
-    tensors = mapping_from_tree(weights, config, head)
-    described = {**config.to_dict(), "architectures": [ARCHITECTURES[head]]}
-    described["torch_dtype"] = weights.embeddings.word.dtype.name
-    _write_weights(root, tensors, max_shard_size)
-    RoFormerConfig.from_dict(described).to_json_file(root / CONFIG_FILE)
-
-
-def _path(folder: str | os.PathLike[str]) -> Path:
     try:
         path, text = Path(folder), os.fspath(folder)
     except TypeError as error:
@@ -102,7 +71,7 @@ def _path(folder: str | os.PathLike[str]) -> Path:
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:
-    path = _path(folder)
+    path = folder_path(folder)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError) as error:
@@ -168,42 +137,3 @@ def _checked(path: Path, name: str, array: Array) -> Array:
     if not np.isfinite(array).all():
         raise CheckpointError(f"{name} in {path.name} holds values that are not finite: the file is damaged")
     return array
-
-
-def _write_weights(root: Path, tensors: Mapping[str, Array], max_shard_size: int) -> None:
-    shards = _shards(tensors, max_shard_size)
-    if len(shards) == 1:
-        _write_shard(root / WEIGHTS_FILE, shards[0])
-        (root / INDEX_FILE).unlink(missing_ok=True)
-        return
-    weight_map: dict[str, str] = {}
-    for number, shard in enumerate(shards, 1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        _write_shard(root / file, shard)
-        weight_map |= dict.fromkeys(shard, file)
-    total = sum(array.nbytes for array in tensors.values())
-    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (root / INDEX_FILE).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    (root / WEIGHTS_FILE).unlink(missing_ok=True)
-
-
-def _shards(tensors: Mapping[str, Array], max_shard_size: int) -> list[dict[str, Array]]:
-    """The tensors in their order, cut where the next one would make a shard too large."""
-    shards: list[dict[str, Array]] = [{}]
-    for name, array in tensors.items():
-        if shards[-1] and sum(item.nbytes for item in shards[-1].values()) + array.nbytes > max_shard_size:
-            shards.append({})
-        shards[-1][name] = array
-    return shards
-
-
-def _write_shard(path: Path, tensors: dict[str, Array]) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    try:
-        save_file(tensors, temporary, metadata={"format": "pt"})
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
