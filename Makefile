@@ -54,4 +54,4 @@ figures: $(STAMP) ## run the suite on our implementations and write the README's
 	$(BIN)/python benchmarks/readme_figures.py --write
 
 clean: ## remove the environment and everything that was built
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -1,7 +1,7 @@
 """One sentence through tokenizer and model: text in, numbers out.
 
-The weights are random, so the numbers mean nothing yet; with a trained folder the same lines give its predictions:
-replace the first three by `RoFormerTokenizer.from_pretrained(folder)` and `RoFormerForMaskedLM.from_pretrained(folder)`.
+The weights are random, so the numbers mean nothing yet. With a trained folder the same lines give its predictions:
+`tokenizer = RoFormerTokenizer.from_pretrained(folder)`, `model = RoFormerForMaskedLM.from_pretrained(folder)`.
 """
 
 from pathlib import Path
@@ -24,3 +24,4 @@ masked = tokens.index(tokenizer.mask_token)
 best = logits[0, masked].argsort()[::-1][:3]
 print("logits ", logits.shape, logits.dtype)
 print("[MASK] ", [f"{tokenizer.convert_ids_to_tokens(int(token))} {logits[0, masked, token]:.3f}" for token in best])
+print("The weights are random: the three words with the highest logits mean nothing, the shapes and steps are real.")

@@ -39,7 +39,7 @@ class HeadContext:
 
 
 def base(encoded: Encoded, context: HeadContext) -> Fields:
-    """last_hidden_state, and pooler_output = tanh(W · last[:, 0] + b) where there is a pooler (OUT-4)."""
+    """last_hidden_state, and pooler_output = tanh(W · last[:, 0] + b) where there is a pooler (OUT-4.1, OUT-4.3)."""
     hidden, pooler = encoded.last_hidden_state, context.weights.pooler
     if pooler is None:
         return {"last_hidden_state": hidden}
@@ -111,12 +111,12 @@ def sequence_loss(fields: Fields, context: HeadContext) -> Array:
 
 
 def choice_loss(fields: Fields, context: HeadContext) -> Array:
-    """The cross-entropy of each example over its choices, (batch,) (LOSS-6)."""
+    """The cross-entropy of each example over its choices, (batch,) (LOSS-6.1)."""
     return context.components.cross_entropy(fields["logits"], context.inputs.labels)
 
 
 def span_loss(fields: Fields, context: HeadContext) -> Array:
-    """The mean of the cross-entropies of start and end, (batch,) (LOSS-6)."""
+    """Half the sum of the cross-entropies of start and end, (batch,) (LOSS-6.2, LOSS-6.3)."""
     start, end = context.inputs.start_positions, context.inputs.end_positions
     return context.components.span_cross_entropy(fields["start_logits"], fields["end_logits"], start, end)
 

@@ -74,7 +74,7 @@ def _keep_heads(attention: Attention[Array], old: RoFormerConfig, new: RoFormerC
         return attention
     features = np.concatenate([np.arange(old.head_dim) + before.index(head) * old.head_dim for head in after])
     query, key, value = (
-        # in the memory layout that loading gives: a pruned model and its saved copy round alike (LIFE-4)
+        # in the memory layout that loading gives: a pruned model and its saved copy round alike (HEAD-7.3)
         Dense(np.ascontiguousarray(part.kernel[:, features]), part.bias[features])
         for part in (attention.query, attention.key, attention.value)
     )

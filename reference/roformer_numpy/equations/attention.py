@@ -1,4 +1,4 @@
-"""Scaled dot-product attention with exact masks (ATT-3, MASK-1, MASK-6, DEC-2)."""
+"""Scaled dot-product attention with exact masks (ATT-3.1, ATT-3.3, MASK-1, MASK-6, DEC-2)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def attention_probs(scores: Array, key_mask: Array, causal: bool) -> Array:
     """Softmax over the keys that a query may see; every other key gets exactly 0.
 
     Causality lets query q of Q see the keys up to q + K − Q, so that queries continue a cache of K − Q keys. A query
-    all of whose keys are masked gets the same weight for every key that causality allows (MASK-6), and no NaN.
+    all of whose keys are masked gets the same weight for every key that causality allows (MASK-6.1), and no NaN.
 
     Args:
         scores: (batch, heads, queries, keys).

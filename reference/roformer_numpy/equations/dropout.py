@@ -1,4 +1,4 @@
-"""Dropout with an explicit generator (TRAIN-1)."""
+"""Dropout with an explicit generator (TRAIN-1.2, TRAIN-1.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What enters the encoder: word and token type embeddings. No position is added (EMB-1)."""
+"""What enters the encoder: word and token type embeddings. No position is added (EMB-1.1, EMB-1.3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lookup(table: Array, ids: Array) -> Array:
 
 
 def add_token_types(inputs_embeds: Array, table: Array, token_type_ids: Array) -> Array:
-    """Word vectors plus the embedding of their segment, before LayerNorm and projection (EMB-1, IN-6).
+    """Word vectors plus the embedding of their segment, before LayerNorm and projection (EMB-1.1, IN-6.2).
 
     Args:
         inputs_embeds: (batch, seq_len, embedding_size).

@@ -1,4 +1,4 @@
-"""The losses, one number for each thing that is predicted (LOSS-1 to LOSS-8)."""
+"""The losses, one number for each thing that is predicted (LOSS-1 to LOSS-7)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def active_cross_entropy(logits: Array, labels: Array) -> Array:
 
 
 def span_cross_entropy(start_logits: Array, end_logits: Array, start: Array, end: Array) -> Array:
-    """Half the sum of the cross-entropies of start and end; a position beyond the sequence counts 0 (LOSS-6.2, 6.3).
+    """Half the sum of the cross-entropies of start and end (LOSS-6.2).
+
+    A position beyond the sequence counts 0, and the sum is halved all the same (LOSS-6.3).
 
     Args:
         start_logits: (batch, seq_len).
@@ -85,7 +87,7 @@ def binary_cross_entropy(logits: Array, labels: Array) -> Array:
 
 
 def reduce_loss(loss: Array, reduction: str) -> Array:
-    """The losses themselves ("none") or their mean ("mean"); the mean of no losses is 0 (LOSS-1.3, LOSS-7)."""
+    """The losses themselves ("none") or their mean ("mean"); the mean of no losses is 0 (LOSS-1.3, LOSS-7.1)."""
     if reduction == "none":
         return loss
     return loss.sum() / np.asarray(max(loss.size, 1), loss.dtype)

@@ -25,7 +25,7 @@ def argument_order(head: str) -> tuple[str, ...]:
 
 
 def keyword_only(head: str) -> tuple[str, ...]:
-    """The arguments that have no position: the decoder's (DEC-5) and the randomness of dropout."""
+    """The arguments that have no position: the decoder's (DEC-5.4) and the randomness of dropout."""
     return (*(DECODER if head in ("base", "causal_lm") else ()), "generator")
 
 

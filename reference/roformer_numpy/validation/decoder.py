@@ -15,12 +15,12 @@ from .binding import Arguments
 
 
 def is_causal(config: RoFormerConfig, head: str) -> bool:
-    """A causal language model always is; any other model as its configuration says (DEC-1)."""
+    """A causal language model always is; any other model as its configuration says (DEC-1.1, DEC-1.2)."""
     return head == "causal_lm" or config.is_decoder
 
 
 def cache(given: Arguments, config: RoFormerConfig, head: str, dtype: DTypeLike, batch: int) -> Cache | None:
-    """past_key_values as arrays: a pair for each layer, four arrays with cross-attention, all of one length (DEC-5)."""
+    """past_key_values as arrays of one length: a pair for each layer, four with cross-attention (DEC-5.3)."""
     if "past_key_values" not in given:
         return None
     if not is_causal(config, head):
@@ -65,7 +65,7 @@ def _cached_layer(number: int, layer: Any, config: RoFormerConfig, dtype: DTypeL
 def encoder_states(
     given: Arguments, config: RoFormerConfig, cached: Cache | None, batch: int, dtype: DTypeLike
 ) -> dict[str, Any]:
-    """encoder_hidden_states and its mask, where the configuration has a place for them (DEC-5)."""
+    """encoder_hidden_states and its mask, where the configuration has a place for them (DEC-5.1, DEC-5.2)."""
     result: dict[str, Any] = {}
     length = cached[0][2].shape[2] if cached is not None and len(cached[0]) == 4 else None
     if "encoder_hidden_states" in given:

@@ -46,7 +46,7 @@ def validate(given: Arguments, config: RoFormerConfig, head: str, dtype: DTypeLi
     cached = cache(given, config, head, dtype, batch)
     past = cached[0][0].shape[2] if cached else 0
     _refuse_too_long(name, seq_len, past, config)
-    token_types = _aligned_ids(given, config, lead, axes)
+    token_types = _token_type_ids(given, config, lead, axes)
     attention_mask = _attention_mask(given, (*lead[:-1], past + seq_len), axes)
     return Inputs(
         # choices become rows of the batch; for every other model these shapes stay as they are
@@ -92,7 +92,7 @@ def _refuse_too_long(name: str, seq_len: int, past: int, config: RoFormerConfig)
         )
 
 
-def _aligned_ids(given: Arguments, config: RoFormerConfig, lead: Shape, axes: tuple[str, ...]) -> Array:
+def _token_type_ids(given: Arguments, config: RoFormerConfig, lead: Shape, axes: tuple[str, ...]) -> Array:
     if "token_type_ids" not in given:
         return np.zeros(lead, np.int64)
     ids = integers("token_type_ids", given["token_type_ids"], 0, config.type_vocab_size - 1)
