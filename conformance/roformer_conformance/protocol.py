@@ -152,6 +152,16 @@ def flatten(outputs: Mapping[str, Any]) -> Outputs:
     return flat
 
 
+def cache_of(outputs: Outputs) -> tuple[tuple[Array, ...], ...]:
+    """past_key_values as a call takes them, from outputs that were spread out."""
+    layers: dict[int, dict[int, Array]] = {}
+    for tap, array in outputs.items():
+        if tap.startswith("past_key_values."):
+            _, layer, entry = tap.split(".")
+            layers.setdefault(int(layer), {})[int(entry)] = array
+    return tuple(tuple(layers[layer][entry] for entry in sorted(layers[layer])) for layer in sorted(layers))
+
+
 def _spread(name: str, value: Any, flat: Outputs) -> None:
     if isinstance(value, list | tuple):
         for number, item in enumerate(value):

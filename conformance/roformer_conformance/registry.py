@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 Function = Callable[["Trial", Case], None]
 
-# The heads a check may ask for by one word. "backbone" is the base model, or the first head there is: the claim is
-# about the encoder, and seeing it once is enough.
+# Heads that many checks are about: with an output for each token, with a loss, with a cache and cross-attention.
 TOKEN_HEADS = ("base", "masked_lm", "causal_lm", "token_classification", "question_answering")
 LOSS_HEADS = tuple(head for head in HEADS if head != "base")
+DECODER_HEADS = ("base", "causal_lm")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def check(
     Args:
         clause: the clause it is about.
         name: what is tried, a few words with hyphens.
-        heads: "backbone", "all", or the heads it makes sense for.
+        heads: the heads it makes sense for, "all", or "backbone" for a claim about the encoder, which is seen once: on
+            the base model, or on the first head there is.
         needs: capabilities without which an implementation is not asked, see `Capabilities.claims`.
         effort: examples relative to the level's number; less for slow checks.
         also: further clauses that it bears on.

@@ -83,8 +83,8 @@ def check_implementation(
     ]
     # a level of its own is not worth the oracle's runs around each vector: smoke takes the widest type alone
     dtypes = capabilities.dtypes[-1:] if level == "smoke" else capabilities.dtypes
-    jobs += [partial(verify_vector, adapter, vector, dtype, name) for dtype in dtypes for vector in vectors]
-    records = [_not_claimed(check) for check in checks if not check.heads_for(capabilities)]
+    jobs += [partial(verify_vector, adapter, vector, dtype, name, k) for dtype in dtypes for vector in vectors]
+    records = [_not_claimed(check, capabilities) for check in checks if not check.heads_for(capabilities)]
     require_known(expected, runs(checks, vectors, capabilities))
     for job in jobs:
         records.append(judged(job(), expected))
@@ -153,6 +153,7 @@ def run_job(
         smaller, found = attempts.result(search)
         case, failure = (smaller, found) if found else (case, failure)
     replay = f"roformer-conformance check {name or adapter.name} --clause {job.check.id} --level {level} --seed {seed}"
+    replay += "" if k == FAILS_AT else f" --budget-k {k:g}"
     return Record(
         id=job.check.id,
         clause=job.check.clause,
@@ -217,8 +218,9 @@ def _search(attempts: _Attempts, job: _Job, drawn_from: int, examples: int, shri
     return run
 
 
-def _not_claimed(check: Check) -> Record:
-    needs = f"needs {', '.join(check.needs) or ' or '.join(check.heads)}"
+def _not_claimed(check: Check, capabilities: Capabilities) -> Record:
+    lacking = [need for need in check.needs if not capabilities.claims(need)]
+    needs = f"needs {', '.join(lacking) or ' or '.join(f'head {head}' for head in check.heads)}"
     return Record(check.id, check.clause, "", "", "not_claimed", check.claim, message=needs, also=check.also)
 
 

@@ -94,6 +94,11 @@ class Case:
         shape = (*self.lead, self.config["embedding_size"])
         return self.generator("embeddings").standard_normal(shape).astype(np.float32)
 
+    def encoder_states(self) -> Array:
+        """States of an encoder for a decoder to look at, more of them than the decoder has positions."""
+        shape = (self.batch, self.seq_len + 2, self.config["hidden_size"])
+        return self.generator("encoder").standard_normal(shape).astype(np.float32)
+
     def labels(self) -> dict[str, Array]:
         """The labels that this head's loss takes, −100 among those of single tokens."""
         draw, config = self.generator("labels"), self.config

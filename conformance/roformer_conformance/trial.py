@@ -22,6 +22,9 @@ from .weights import draw_weights
 # What a check asks for to see inside.
 TRACES: Mapping[str, Any] = MappingProxyType({"output_hidden_states": True, "output_attentions": True})
 
+# What a check asks for to go on from where a call ended.
+CACHED: Mapping[str, Any] = MappingProxyType({"use_cache": True})
+
 # A check asks for the weights of one case again and again, and seldom for those of more than a few.
 _KEPT_DRAWS = 4
 

@@ -95,6 +95,12 @@ def test_a_failure_is_told_by_head_and_type_and_repeated_by_one_line(monkeypatch
     assert run(*again.split()[1:]).output == result.output
 
 
+def test_a_failure_is_repeated_under_the_same_budget() -> None:
+    """The line to paste carries --budget-k when that is not the usual one."""
+    result = run("check", FAULTY, "--level", "smoke", "--clause", "NUM-1.1/parity", "--budget-k", "3")
+    assert "--seed 0 --budget-k 3\n" in result.output
+
+
 def test_a_vector_that_makes_an_implementation_raise_can_be_repeated() -> None:
     """An exception is a failure like any other: with a line to paste."""
     result = run("vectors", "verify", f"{__name__}:Crashing", "--case", "base-plain")

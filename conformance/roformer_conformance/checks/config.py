@@ -9,9 +9,7 @@ import numpy as np
 
 from ..registry import check
 from ..strategies import HIDDEN_ACTS, Case
-from ..trial import Trial, Violation, expect, without_warnings
-
-TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
+from ..trial import TRACES, Trial, Violation, expect, without_warnings
 
 # The defaults that a small model can have; those of the sizes are tried one at a time.
 SWITCH_DEFAULTS: dict[str, Any] = {

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..formulas import edited
-from ..protocol import Array, Model, Outputs
-from ..registry import check
+from ..protocol import Array, Model, Outputs, cache_of
+from ..registry import DECODER_HEADS, check
 from ..strategies import Case
-from ..trial import TRACES, Trial, expect
-from .rotary import CACHED, DECODERS, cache_of, encoder_states
+from ..trial import CACHED, TRACES, Trial, expect
 
 PER_TOKEN = ("hidden_states", "last_hidden_state", "logits")
 STATES: Mapping[str, Any] = {"output_hidden_states": True}
@@ -35,7 +34,7 @@ def other_models_are_causal_as_decoders(trial: Trial, case: Case) -> None:
     _expect_blind_to_the_future(trial, case)
 
 
-@check("DEC-2.1", "hidden-weights-are-zero", heads=DECODERS, is_decoder=True, profiles=("strong", "huge_score"))
+@check("DEC-2.1", "hidden-weights-are-zero", heads=DECODER_HEADS, is_decoder=True, profiles=("strong", "huge_score"))
 def hidden_keys_weigh_nothing(trial: Trial, case: Case) -> None:
     """A query that sees some key gives weight exactly 0 to every masked and to every later key."""
     got = trial.call(trial.load(case), case.inputs(), **TRACES)
@@ -51,7 +50,7 @@ def hidden_keys_weigh_nothing(trial: Trial, case: Case) -> None:
         )
 
 
-@check("DEC-2.2", "visible-weights-are-positive", heads=DECODERS, is_decoder=True, profiles=("strong", "hf_init"))
+@check("DEC-2.2", "visible-weights-are-positive", heads=DECODER_HEADS, is_decoder=True, profiles=("strong", "hf_init"))
 def visible_keys_weigh_something(trial: Trial, case: Case) -> None:
     """Every visible key has a weight above 0 while scores lie within 80 of each other, the query's own key too."""
     got = trial.call(trial.load(case), case.inputs(), **TRACES)
@@ -61,7 +60,9 @@ def visible_keys_weigh_something(trial: Trial, case: Case) -> None:
         expect(not len(wrong), f"attentions.{layer}{wrong[:1].tolist()} is not above 0 for a visible key")
 
 
-@check("DEC-3", "prefix", heads=DECODERS, masks=("none", "right", "left", "irregular"), min_seq_len=2, is_decoder=True)
+@check(
+    "DEC-3", "prefix", heads=DECODER_HEADS, masks=("none", "right", "left", "irregular"), min_seq_len=2, is_decoder=True
+)
 def a_prefix_gives_a_prefix(trial: Trial, case: Case) -> None:
     """The first positions called alone give what they give in the whole sequence."""
     inputs, length = case.inputs(), 1 + case.seed % (case.seq_len - 1)
@@ -73,7 +74,7 @@ def a_prefix_gives_a_prefix(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "DEC-4", "every-split", heads=DECODERS, needs=("cache",), effort=0.6, min_seq_len=3, is_decoder=True,
+    "DEC-4", "every-split", heads=DECODER_HEADS, needs=("cache",), effort=0.6, min_seq_len=3, is_decoder=True,
     masks=("none", "right", "left", "irregular"), also=("ROT-2.7", "DEC-5.3"),
 )  # fmt: skip
 def cache_is_the_full_pass(trial: Trial, case: Case) -> None:
@@ -82,7 +83,7 @@ def cache_is_the_full_pass(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "DEC-4", "token-by-token", heads=DECODERS, needs=("cache",), min_seq_len=3, is_decoder=True,
+    "DEC-4", "token-by-token", heads=DECODER_HEADS, needs=("cache",), min_seq_len=3, is_decoder=True,
     masks=("none", "left", "irregular"),
 )  # fmt: skip
 def cache_grows_token_by_token(trial: Trial, case: Case) -> None:
@@ -90,14 +91,16 @@ def cache_grows_token_by_token(trial: Trial, case: Case) -> None:
     _expect_cache_changes_nothing(trial, case, [tuple(range(1, case.seq_len))], case.inputs())
 
 
-@check("DEC-5.3", "entries", heads=DECODERS, needs=("cache",), is_decoder=True, also=("ROT-2.3",))
+@check("DEC-5.3", "entries", heads=DECODER_HEADS, needs=("cache",), is_decoder=True, also=("ROT-2.3",))
 def cache_holds_keys_and_values(trial: Trial, case: Case) -> None:
     """past_key_values has two arrays (B, N, length, d) a layer, and what is cached is what the next call returns."""
     got = trial.call(trial.load(case), case.inputs(), **CACHED)
     _expect_entries(case, got, (case.seq_len, case.seq_len))
 
 
-@check("DEC-5.3", "keys-are-turned", heads=DECODERS, needs=("cache",), masks=("none",), min_seq_len=2, is_decoder=True)
+@check(
+    "DEC-5.3", "keys-are-turned", heads=DECODER_HEADS, needs=("cache",), masks=("none",), min_seq_len=2, is_decoder=True
+)
 def cached_keys_are_turned(trial: Trial, case: Case) -> None:
     """A key reduced to a bias b in its first feature is cached at position p as (b·cos p, b·sin p), 0 elsewhere."""
     heads, width = case.config["num_attention_heads"], case.config["hidden_size"]
@@ -117,7 +120,7 @@ def cached_keys_are_turned(trial: Trial, case: Case) -> None:
 CROSS: Mapping[str, Any] = {"add_cross_attention": True, "is_decoder": True, "effort": 0.5}
 
 
-@check("DEC-5.1", "encoder-matters", heads=DECODERS, needs=("cross_attention",), **CROSS)
+@check("DEC-5.1", "encoder-matters", heads=DECODER_HEADS, needs=("cross_attention",), **CROSS)
 def encoder_states_matter(trial: Trial, case: Case) -> None:
     """Another state of the encoder moves every layer's output, at every position of the decoder."""
     inputs = _with_encoder(case)
@@ -153,7 +156,7 @@ def cross_attention_stands_between(trial: Trial, case: Case) -> None:
     trial.match("cross-attention without output", got, states, case, inputs, options=STATES, weights=silent)
 
 
-@check("DEC-5.2", "masked-encoder-states", heads=DECODERS, needs=("cross_attention",), also=("MASK-2.1",), **CROSS)
+@check("DEC-5.2", "masked-encoder-states", heads=DECODER_HEADS, needs=("cross_attention",), also=("MASK-2.1",), **CROSS)
 def masked_encoder_states_do_not_matter(trial: Trial, case: Case) -> None:
     """Encoder states under a 0 of encoder_attention_mask have weight exactly 0 and change no output."""
     inputs = _with_encoder(case)
@@ -169,16 +172,16 @@ def masked_encoder_states_do_not_matter(trial: Trial, case: Case) -> None:
     expect(largest == 0.0, f"cross_attentions.0: a masked encoder state has weight {largest!r}, expected exactly 0")
 
 
-@check("DEC-5.2", "not-the-decoders-mask", heads=DECODERS, needs=("cross_attention",), **CROSS)
+@check("DEC-5.2", "not-the-decoders-mask", heads=DECODER_HEADS, needs=("cross_attention",), **CROSS)
 def masks_of_encoder_and_decoder_are_apart(trial: Trial, case: Case) -> None:
     """Without encoder_attention_mask every encoder state has weight above 0, whatever the decoder's mask hides."""
-    inputs = {**case.inputs(), "encoder_hidden_states": encoder_states(case)}
+    inputs = {**case.inputs(), "encoder_hidden_states": case.encoder_states()}
     got = trial.call(trial.load(case), inputs, **TRACES)["cross_attentions.0"]
     wrong = np.argwhere(~(got > 0.0))
     expect(not len(wrong), f"cross_attentions.0{wrong[:1].tolist()} is not above 0 for an unmasked encoder state")
 
 
-@check("DEC-5.3", "cross-entries", heads=DECODERS, needs=("cache", "cross_attention"), **CROSS)
+@check("DEC-5.3", "cross-entries", heads=DECODER_HEADS, needs=("cache", "cross_attention"), **CROSS)
 def cross_cache_has_four_entries(trial: Trial, case: Case) -> None:
     """With cross-attention an entry of past_key_values has four arrays, the last two for encoder positions."""
     inputs = _with_encoder(case)
@@ -188,7 +191,7 @@ def cross_cache_has_four_entries(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "DEC-4", "cross-attention", heads=DECODERS, needs=("cache", "cross_attention"), effort=0.4, is_decoder=True,
+    "DEC-4", "cross-attention", heads=DECODER_HEADS, needs=("cache", "cross_attention"), effort=0.4, is_decoder=True,
     add_cross_attention=True, min_seq_len=3, masks=("none", "left"), also=("DEC-5.3",),
 )  # fmt: skip
 def cross_cache_is_the_full_pass(trial: Trial, case: Case) -> None:
@@ -338,7 +341,7 @@ def _expect_entries(case: Case, outputs: Outputs, lengths: tuple[int, ...]) -> N
 
 def _with_encoder(case: Case) -> dict[str, Array]:
     """A call with states of an encoder and a mask that hides some of them."""
-    states = encoder_states(case)
+    states = case.encoder_states()
     mask = (case.generator("encoder mask").random(states.shape[:2]) < 0.6).astype(np.int64)
     mask[:, 0], mask[:, -1] = 1, 0
     return {**case.inputs(), "encoder_hidden_states": states, "encoder_attention_mask": mask}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import HEADS, Array
-from ..registry import LOSS_HEADS, check
+from ..protocol import HEADS, Array, cache_of
+from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
-from ..trial import Trial, expect, without_warnings
+from ..trial import CACHED, Trial, expect, without_warnings
 
 ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds")
 TOKEN_LABELS = ("masked_lm", "causal_lm", "token_classification")
@@ -78,15 +78,15 @@ def the_longest_sequence_works(trial: Trial, case: Case) -> None:
     trial.agrees(longest, inputs, trial.call(trial.load(longest), inputs))
 
 
-@check("ERR-4.3", "cached", heads=("base", "causal_lm"), effort=0.5, needs=("cache",), is_decoder=True, masks=("none",))
+@check("ERR-4.3", "cached", heads=DECODER_HEADS, effort=0.5, needs=("cache",), is_decoder=True, masks=("none",))
 def cached_positions_count(trial: Trial, case: Case) -> None:
     """Cached and new tokens together beyond max_position_embeddings are an error that names the limit."""
     longest = case.config["max_position_embeddings"]
     model = trial.load(case)
     draw = case.generator("long")
     ids = draw.integers(0, case.config["vocab_size"], (case.batch, longest))
-    cache = _cache_of(model({"input_ids": ids}, style="keywords", options={"use_cache": True}), case)
-    inputs = {"input_ids": ids[:, :1], "past_key_values": cache}
+    cached = trial.call(model, {"input_ids": ids}, **CACHED)
+    inputs = {"input_ids": ids[:, :1], "past_key_values": cache_of(cached)}
     trial.refuses(lambda: trial.call(model, inputs), "input_ids", str(longest))
 
 
@@ -297,12 +297,3 @@ def _shown_rank(array: Array) -> tuple[str, ...]:
 
 def _call_dict(trial: Trial, model: Any, inputs: dict[str, Array], name: str, array: Array) -> Any:
     return trial.call(model, inputs, style="dict", **{name: array})
-
-
-def _cache_of(outputs: Any, case: Case) -> tuple[tuple[Array, ...], ...]:
-    """The cache as an argument, whether a model returns it nested or spread out."""
-    if "past_key_values" in outputs:
-        cache: tuple[tuple[Array, ...], ...] = outputs["past_key_values"]
-        return cache
-    layers = range(case.config["num_hidden_layers"])
-    return tuple(tuple(outputs[f"past_key_values.{layer}.{part}"] for part in (0, 1)) for layer in layers)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..formulas import Weights, activation, dense, edited, layer_norm, part
 from ..protocol import Array, Outputs
-from ..registry import check
+from ..registry import DECODER_HEADS, check
 from ..strategies import Case, OneOf
 from ..trial import TRACES, Trial, expect
 
@@ -216,13 +216,12 @@ def masked_weights_are_not_normalised_again(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "HEAD-6.3", "cross-attention-is-spared", heads=("base", "causal_lm"), needs=("head_mask", "cross_attention"),
+    "HEAD-6.3", "cross-attention-is-spared", heads=DECODER_HEADS, needs=("head_mask", "cross_attention"),
     effort=0.5, min_heads=2, num_hidden_layers=1, add_cross_attention=True, is_decoder=True,
 )  # fmt: skip
 def head_mask_spares_cross_attention(trial: Trial, case: Case) -> None:
     """In a decoder with cross-attention a head_mask scales heads of self-attention alone."""
-    states = case.generator("encoder").standard_normal((case.batch, case.seq_len + 2, case.config["hidden_size"]))
-    inputs = {**case.inputs(), "encoder_hidden_states": states.astype(np.float32)}
+    inputs = {**case.inputs(), "encoder_hidden_states": case.encoder_states()}
     mask, weights = _some_mask(case), trial.weights(case)
     each = np.repeat(mask[0], case.config["hidden_size"] // case.config["num_attention_heads"]).astype(np.float64)
     scaled = edited(weights, {r"\.attention\.output\.dense\.weight": each.__mul__})

@@ -11,9 +11,7 @@ import numpy as np
 from ..protocol import Array
 from ..registry import LOSS_HEADS, check
 from ..strategies import Case
-from ..trial import Trial, expect
-
-TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
+from ..trial import TRACES, Trial, expect
 
 # Every type that vocabularies of less than 128 words fit into.
 INTEGER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")

@@ -12,10 +12,9 @@ import numpy as np
 from ..protocol import Array
 from ..registry import LOSS_HEADS, check
 from ..strategies import Case
-from ..trial import Trial, expect, heard_warnings, without_warnings
+from ..trial import TRACES, Trial, Violation, expect, heard_warnings, without_warnings
 
 LABELLED = ("sequence_classification", "token_classification")
-TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
 
 
 @check("LIFE-4.1", "save-and-load", heads="all", effort=0.3, needs=("saving",))
@@ -74,7 +73,7 @@ def a_missing_head_is_drawn_from_the_seed(trial: Trial, case: Case) -> None:
         try:
             got, again = (trial.call(trial.load(case, weights), inputs) for _ in range(2))
         except ValueError as error:
-            expect(False, f"logits: the model does not load without its head's tensors: {error}")
+            raise Violation(f"logits: the model does not load without its head's tensors: {error}") from error
     trial.equals("a missing head, loaded twice", got, again)
     for name, array in got.items():
         expect(bool(np.isfinite(array).all()), f"{name} of a model with a fresh head holds values that are not finite")
@@ -100,7 +99,7 @@ def another_number_of_labels_draws_a_new_head(trial: Trial, case: Case) -> None:
         try:
             other = trial.reload(case, model, num_labels=labels)
         except ValueError as error:
-            expect(False, f"num_labels={labels} instead of {labels - 1} at load is refused: {error}")
+            raise Violation(f"num_labels={labels} instead of {labels - 1} at load is refused: {error}") from error
     got, expected = trial.call(other, inputs, **TRACES), trial.call(model, inputs, **TRACES)
     shape = (*expected["logits"].shape[:-1], labels)
     expect(
@@ -143,7 +142,7 @@ def a_longer_model_can_be_loaded(trial: Trial, case: Case) -> None:
     try:
         model = trial.load(longer, trial.weights(case))
     except ValueError as error:
-        expect(False, f"max_position_embeddings=64 cannot be loaded: {error}")
+        raise Violation(f"max_position_embeddings=64 cannot be loaded: {error}") from error
     got, expected = trial.call(model, inputs, **TRACES), trial.call(trial.load(case), inputs, **TRACES)
     trial.equals("max_position_embeddings=64", got, expected)
     ids = {"input_ids": dataclasses.replace(longer, batch=1, seq_len=60).inputs()["input_ids"]}

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..formulas import softmax
 from ..protocol import Array, Outputs
-from ..registry import TOKEN_HEADS, check
+from ..registry import DECODER_HEADS, TOKEN_HEADS, check
 from ..strategies import Case
 from ..trial import TRACES, Trial, expect, without_warnings
 
@@ -166,7 +166,7 @@ def a_blind_row_attends_to_all(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "MASK-6.1", "blind-causal-query-is-uniform", heads=("base", "causal_lm"), masks=("blind_row", "left", "irregular"),
+    "MASK-6.1", "blind-causal-query-is-uniform", heads=DECODER_HEADS, masks=("blind_row", "left", "irregular"),
     min_seq_len=3, is_decoder=True, profiles=("strong", "high_score"), also=("DEC-2.1",),
 )  # fmt: skip
 def a_blind_decoder_query_attends_to_its_past(trial: Trial, case: Case) -> None:

@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..protocol import Array, Outputs, flatten
-from ..registry import LOSS_HEADS, check
+from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
-from ..trial import Trial, expect, heard_warnings, without_warnings
-
-TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
+from ..trial import TRACES, Trial, expect, heard_warnings, without_warnings
 
 # The documented order of all outputs; what a call does not give takes no place.
 ORDER = (
     "loss", "last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits", "past_key_values",
     "hidden_states", "attentions", "cross_attentions",
 )  # fmt: skip
-DECODERS = ("base", "causal_lm")
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -137,7 +134,7 @@ def a_loss_comes_with_labels_only(trial: Trial, case: Case) -> None:
     expect("loss" in trial.call(model, {**inputs, **case.labels()}), "loss is missing, though labels were given")
 
 
-@check("OUT-1.9", "past", heads=DECODERS, needs=("cache",), is_decoder=True)
+@check("OUT-1.9", "past", heads=DECODER_HEADS, needs=("cache",), is_decoder=True)
 def past_key_values_stand_before_hidden_states(trial: Trial, case: Case) -> None:
     """past_key_values stands directly before hidden_states."""
     _tuple_equals_object(trial, case, {**case.inputs(), **case.labels()}, {**TRACES, "use_cache": True})
@@ -162,16 +159,15 @@ def tuples_hold_the_same_elements(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "OUT-3.2", "cross-attentions", heads=DECODERS, needs=("cross_attention",), is_decoder=True,
+    "OUT-3.2", "cross-attentions", heads=DECODER_HEADS, needs=("cross_attention",), is_decoder=True,
     add_cross_attention=True,
 )  # fmt: skip
 def cross_attentions_stand_last(trial: Trial, case: Case) -> None:
     """cross_attentions, arrays (batch, heads, seq_len, encoder_len), stand after attentions in the tuple."""
-    length = case.seq_len + 2
-    states = case.generator("encoder").standard_normal((case.batch, length, case.config["hidden_size"]))
-    inputs = {**case.inputs(), "encoder_hidden_states": states.astype(np.float32)}
+    states = case.encoder_states()
+    inputs = {**case.inputs(), "encoder_hidden_states": states}
     got = trial.call(trial.load(case), inputs, **TRACES)
-    shape = (case.batch, case.config["num_attention_heads"], case.seq_len, length)
+    shape = (case.batch, case.config["num_attention_heads"], case.seq_len, states.shape[1])
     expected = {f"cross_attentions.{number}": shape for number in range(case.config["num_hidden_layers"])}
     _have_shapes(_only(got, "cross_attentions"), expected)
     _tuple_equals_object(trial, case, inputs, TRACES)
@@ -305,7 +301,7 @@ def _sum_to(trial: Trial, case: Case, inputs: dict[str, Any], got: Outputs, expe
         trial.close("the sum of a row", sums, wanted, case, inputs, tap, lambda array: array.sum(axis=-1), options)
 
 
-def _tuple_equals_object(trial: Trial, case: Case, inputs: dict[str, Any], options: dict[str, Any]) -> None:
+def _tuple_equals_object(trial: Trial, case: Case, inputs: dict[str, Any], options: Mapping[str, Any]) -> None:
     model = trial.load(case)
     output = trial.call(model, inputs, **options, return_dict=True)
     plain = model(inputs, style="keywords", options={**options, "return_dict": False})

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -22,14 +19,12 @@ from ..formulas import (
     standardised,
     turned,
 )
-from ..protocol import Array, Outputs
-from ..registry import check
+from ..protocol import Array, cache_of
+from ..registry import DECODER_HEADS, check
 from ..strategies import Case, OneOf
-from ..trial import TRACES, Trial
+from ..trial import CACHED, TRACES, Trial
 
-DECODERS = ("base", "causal_lm")
 FIRST = "attentions.0"
-CACHED: Mapping[str, Any] = MappingProxyType({"use_cache": True})
 EDGE = 2.0  # the probe's biases: large enough for scores that spread, and exact in every type
 
 
@@ -133,12 +128,12 @@ def values_stay_without_rotary_value(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "ROT-2.5", "cross-keys-have-no-place", heads=DECODERS, needs=("cross_attention",), effort=0.5,
+    "ROT-2.5", "cross-keys-have-no-place", heads=DECODER_HEADS, needs=("cross_attention",), effort=0.5,
     add_cross_attention=True, is_decoder=True, rotary_value=OneOf((False, True)), also=("DEC-5.1",),
 )  # fmt: skip
 def encoder_order_is_irrelevant(trial: Trial, case: Case) -> None:
     """Encoder states in another order give the same output: keys and values of cross-attention are not rotated."""
-    inputs = {**case.inputs(), "encoder_hidden_states": encoder_states(case)}
+    inputs = {**case.inputs(), "encoder_hidden_states": case.encoder_states()}
     shuffled = {**inputs, "encoder_hidden_states": inputs["encoder_hidden_states"][:, ::-1]}
     model = trial.load(case)
     expected = trial.call(model, inputs, **TRACES)
@@ -148,13 +143,13 @@ def encoder_order_is_irrelevant(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "ROT-2.5", "cross-queries-have-no-place", heads=DECODERS, needs=("cross_attention",), effort=0.5, masks=("none",),
-    min_seq_len=3, add_cross_attention=True, is_decoder=True,
+    "ROT-2.5", "cross-queries-have-no-place", heads=DECODER_HEADS, needs=("cross_attention",), effort=0.5,
+    masks=("none",), min_seq_len=3, add_cross_attention=True, is_decoder=True,
 )  # fmt: skip
 def equal_queries_look_alike(trial: Trial, case: Case) -> None:
     """The same token looks at the encoder in the same way at every position: cross-attention rotates no query."""
     inputs = {name: np.broadcast_to(array[..., :1], array.shape).copy() for name, array in case.inputs().items()}
-    inputs["encoder_hidden_states"] = encoder_states(case)
+    inputs["encoder_hidden_states"] = case.encoder_states()
     weights = edited(trial.weights(case), {ATTENTION_OUTPUT: np.zeros_like})
     got = trial.call(trial.load(case, weights), inputs, **TRACES)["cross_attentions.0"]
     same = np.broadcast_to(got[:, :, :1], got.shape)
@@ -165,8 +160,9 @@ def equal_queries_look_alike(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "ROT-2.7", "cached-offset", heads=DECODERS, needs=("cache",), masks=("none", "left"), min_seq_len=4, is_decoder=True
-)
+    "ROT-2.7", "cached-offset", heads=DECODER_HEADS, needs=("cache",), masks=("none", "left"), min_seq_len=4,
+    is_decoder=True,
+)  # fmt: skip
 def cached_keys_count_as_places(trial: Trial, case: Case) -> None:
     """After a cache of n positions, masked ones included, the next token is rotated to position n."""
     inputs = case.inputs()
@@ -181,22 +177,6 @@ def cached_keys_count_as_places(trial: Trial, case: Case) -> None:
         f"keys after a cache of {past}", second["past_key_values.0.0"][:, :, past:], expected, case, inputs,
         "past_key_values.0.0", lambda keys: keys[:, :, past:], CACHED,
     )  # fmt: skip
-
-
-def encoder_states(case: Case) -> Array:
-    """States of an encoder for a decoder to look at, longer than the decoder's own sequence."""
-    shape = (case.batch, case.seq_len + 2, case.config["hidden_size"])
-    return case.generator("encoder").standard_normal(shape).astype(np.float32)
-
-
-def cache_of(outputs: Outputs) -> tuple[tuple[Array, ...], ...]:
-    """past_key_values as a call takes them, from outputs that were spread out."""
-    layers: dict[int, dict[int, Array]] = {}
-    for tap, array in outputs.items():
-        if tap.startswith("past_key_values."):
-            _, layer, entry = tap.split(".")
-            layers.setdefault(int(layer), {})[int(entry)] = array
-    return tuple(tuple(layers[layer][entry] for entry in sorted(layers[layer])) for layer in sorted(layers))
 
 
 def _expect_planes(trial: Trial, case: Case, planes: Array) -> None:

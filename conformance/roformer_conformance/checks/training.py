@@ -10,9 +10,7 @@ import numpy as np
 from ..protocol import Array
 from ..registry import check
 from ..strategies import Case
-from ..trial import Trial, expect
-
-TRACES: dict[str, Any] = {"output_hidden_states": True, "output_attentions": True}
+from ..trial import TRACES, Trial, expect
 
 # The probability that a correct implementation fails a statistical check.
 FALSE_ALARM = 1e-9
