@@ -43,4 +43,12 @@ def __getattr__(name: str) -> Any:
     """Import a public name when somebody asks for it: the suite's packages come with the extra `[conformance]`."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        module = import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("roformer"):
+            raise
+        raise ImportError(
+            f'{name} needs the package {error.name}: pip install "roformer-reference[conformance]"'
+        ) from error
+    return getattr(module, name)

@@ -254,4 +254,5 @@ def _is_about(name: str, identifier: str, clauses: Iterable[str]) -> bool:
 
 
 def _last_frames(error: Exception) -> str:
-    return "".join(traceback.format_tb(error.__traceback__)[-2:]).rstrip()
+    frames = traceback.extract_tb(error.__traceback__)[-2:]
+    return "\n".join(f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames)

@@ -97,6 +97,13 @@ def test_the_command_says_which_extra_it_needs(package: str) -> None:
     )
 
 
+def test_the_suite_says_which_extra_it_needs() -> None:
+    """On a bare install `from roformer_conformance import check_implementation` names the pip command too."""
+    code = "import sys; sys.modules['hypothesis'] = None; from roformer_conformance import check_implementation"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'needs the package hypothesis: pip install "roformer-reference[conformance]"' in finished.stderr
+
+
 def test_importing_the_suite_imports_nothing_heavy() -> None:
     """Its public names are imported when they are asked for."""
     code = "import roformer_conformance, sys; sys.exit(any(name in sys.modules for name in ('numpy', 'hypothesis')))"
