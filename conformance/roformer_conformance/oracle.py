@@ -5,6 +5,7 @@ The only module of this package that imports the reference.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,8 +17,8 @@ import numpy as np
 from roformer_numpy.checkpoints.names import foreign_name, foreign_shape, with_prefix
 from roformer_numpy.components import EQUATIONS, Components
 from roformer_numpy.config import RoFormerConfig
-from roformer_numpy.models import MODELS
-from roformer_numpy.weights import Weights, weight_shapes
+from roformer_numpy.models import MODELS, RoFormerBase
+from roformer_numpy.weights import weight_shapes
 
 from .protocol import Array, Outputs, flatten
 
@@ -39,7 +40,7 @@ class Oracle:
 
     def __init__(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Array]) -> None:
         self.head, self.described, self.weights = head, config, weights
-        self._trees: dict[str, Weights[Array]] = {}
+        self._models: dict[str, RoFormerBase] = {}
 
     @cached_property
     def config(self) -> RoFormerConfig:
@@ -68,19 +69,20 @@ class Oracle:
     def _run(
         self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, components: Components
     ) -> Outputs:
-        model = MODELS[self.head](self.config, weights=self._tree(dtype), dtype=dtype, components=components)
+        model = copy.copy(self._model(dtype))
+        model.components = components
         named = {"generator" if name == "seed" else name: value for name, value in options.items()}
         with np.errstate(all="ignore"):
             return flatten(model(**inputs, **named))
 
-    def _tree(self, dtype: str) -> Weights[Array]:
-        """The weights as the models keep them, built once for each type."""
-        if dtype not in self._trees:
+    def _model(self, dtype: str) -> RoFormerBase:
+        """The model by the equations, built once for each type."""
+        if dtype not in self._models:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # a missing pooler is the concern of the case
                 model = MODELS[self.head].from_weights(self.config, self.weights, dtype=dtype, components=EQUATIONS)
-            self._trees[dtype] = model.weights
-        return self._trees[dtype]
+            self._models[dtype] = model
+        return self._models[dtype]
 
 
 def perturbed(generator: np.random.Generator, dtype: str) -> Components:

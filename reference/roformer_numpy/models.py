@@ -32,6 +32,7 @@ class RoFormerBase:
     """What the seven models share; `head` is what tells them apart."""
 
     head: ClassVar[str]
+    weights: Weights[Array]
 
     def __init__(
         self,
@@ -40,25 +41,27 @@ class RoFormerBase:
         seed: int = 0,
         dtype: DTypeLike = "float32",
         components: str | Components = "kernels",
-        weights: Weights[Array] | None = None,
     ) -> None:
-        """A model with fresh weights drawn from `seed`, unless a weight tree is given.
+        """A model with fresh weights drawn from `seed`.
 
         Args:
             config: sizes and switches.
             seed: of fresh weights; also of those that a resized vocabulary or a missing head will need.
             dtype: float32 or float64, for weights, arithmetic and outputs.
             components: "kernels" (numba), "equations" (the definition), or a table of your own.
-            weights: a tree that fits `config`.
 
         Raises:
             InputError, InputTypeError: naming the argument and what is allowed.
         """
+        self._settle(config, seed, dtype, components)
+        self.weights = initialize(config, self.head, self.seed, self.dtype)
+
+    def _settle(self, config: RoFormerConfig, seed: int, dtype: DTypeLike, components: str | Components) -> None:
+        """Everything but the weights, each argument checked."""
         self.config = _config(config)
         self.dtype = _dtype(dtype)
         self.seed = _seed(seed)
         self.components = components_named(components)
-        self.weights = initialize(config, self.head, self.seed, self.dtype) if weights is None else weights
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Run the model.
@@ -123,8 +126,10 @@ class RoFormerBase:
 
         Source: LIFE-4, LIFE-6.
         """
-        weights = checkpoints.tree_from_mapping(mapping, _config(config), cls.head, _dtype(dtype), _seed(seed))
-        return cls(config, seed=seed, dtype=dtype, components=components, weights=weights)
+        model = cls.__new__(cls)
+        model._settle(config, seed, dtype, components)
+        model.weights = checkpoints.tree_from_mapping(mapping, model.config, cls.head, model.dtype, model.seed)
+        return model
 
     @classmethod
     def from_pretrained(
@@ -150,13 +155,14 @@ class RoFormerBase:
 
         Source: LIFE-4, LIFE-6.
         """
-        config = checkpoints.read_config(folder, **overrides)
+        model = cls.__new__(cls)
+        model._settle(checkpoints.read_config(folder, **overrides), seed, dtype, components)
         tensors = checkpoints.read_tensors(folder)
         fresh_labels = "num_labels" in overrides or "id2label" in overrides
-        weights = checkpoints.tree_from_mapping(
-            tensors, config, cls.head, _dtype(dtype), _seed(seed), fresh_labels=fresh_labels
+        model.weights = checkpoints.tree_from_mapping(
+            tensors, model.config, cls.head, model.dtype, model.seed, fresh_labels=fresh_labels
         )
-        return cls(config, seed=seed, dtype=dtype, components=components, weights=weights)
+        return model
 
     def to_weights(self) -> dict[str, Array]:
         """Copies of the weights under flat Hugging Face names, in PyTorch's layout: what `from_weights` takes."""
