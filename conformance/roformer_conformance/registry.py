@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 Function = Callable[["Trial", Case], None]
 
-# Heads that many checks are about: with an output for each token, with a loss, with a cache and cross-attention.
+# Heads that many checks are about: with an output for each token, with a loss, with logits over the vocabulary, with a
+# cache and cross-attention.
 TOKEN_HEADS = ("base", "masked_lm", "causal_lm", "token_classification", "question_answering")
 LOSS_HEADS = tuple(head for head in HEADS if head != "base")
+LANGUAGE_HEADS = ("masked_lm", "causal_lm")
 DECODER_HEADS = ("base", "causal_lm")
 
 

@@ -1,1 +1,1 @@
-"""The checks, a module for each family of clauses."""
+"""The checks, a module for each family of clauses; HEAD has two, `heads` and `surgery`."""

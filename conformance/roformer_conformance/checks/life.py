@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 
 from ..protocol import Array
-from ..registry import LOSS_HEADS, check
+from ..registry import LANGUAGE_HEADS, LOSS_HEADS, check
 from ..strategies import Case
 from ..trial import TRACES, Trial, Violation, expect, heard_warnings, without_warnings
 
@@ -25,7 +25,7 @@ def save_and_load_are_exact(trial: Trial, case: Case) -> None:
     trial.equals("after save and load", trial.call(trial.reload(case, model), inputs, **TRACES), expected)
 
 
-@check("LIFE-4.1", "untied", heads=("masked_lm", "causal_lm"), effort=0.5, needs=("saving",), tie_word_embeddings=False)
+@check("LIFE-4.1", "untied", heads=LANGUAGE_HEADS, effort=0.5, needs=("saving",), tie_word_embeddings=False)
 def untied_heads_survive(trial: Trial, case: Case) -> None:
     """A model whose head is not tied to the word embeddings keeps its own matrix through save and load."""
     model, inputs = trial.load(case), case.inputs()
