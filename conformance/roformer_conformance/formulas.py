@@ -119,7 +119,7 @@ _ACTIVATIONS: Mapping[str, Callable[[float], float]] = MappingProxyType(
         "selu": lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x)),
         "silu": lambda x: x * _logistic(x),
         "swish": lambda x: x * _logistic(x),
-        "mish": lambda x: x * math.tanh(math.log1p(math.exp(x))),
+        "mish": lambda x: x * math.tanh(max(x, 0.0) + math.log1p(math.exp(-abs(x)))),
         "sigmoid": _logistic,
         "tanh": math.tanh,
     }

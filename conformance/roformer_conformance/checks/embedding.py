@@ -34,6 +34,16 @@ def eps_shows_in_small_embeddings(trial: Trial, case: Case) -> None:
     _expect_formula(trial, case)
 
 
+@check("EMB-1.1", "large-mean", also=("FFN-4.3", "EMB-1.2"))
+def a_large_mean_is_taken_away_first(trial: Trial, case: Case) -> None:
+    """Embeddings with a mean of 64 are normalised as exactly as others: the variance is that around their mean."""
+    raised = edited(
+        trial.weights(case),
+        {r"word_embeddings\.weight$": lambda table: (table + 64.0).astype(trial.dtype).astype(np.float64)},
+    )
+    _expect_formula(trial, case, raised)
+
+
 @check("EMB-1.1", "scale-is-normalised-away", layer_norm_eps=1e-30)
 def scale_of_embeddings_is_irrelevant(trial: Trial, case: Case) -> None:
     """Embeddings and token types 1024 times as large give the same hidden states, because LayerNorm follows the sum."""
@@ -87,15 +97,15 @@ def every_embedding_tensor_is_live(trial: Trial, case: Case) -> None:
             expect(not np.array_equal(before, after), f"{name} was changed, and hidden_states.0 stayed as it was")
 
 
-def _expect_formula(trial: Trial, case: Case) -> None:
-    inputs, weights = case.inputs(), trial.weights(case)
+def _expect_formula(trial: Trial, case: Case, weights: Weights | None = None) -> None:
+    inputs, weights = case.inputs(), trial.weights(case) if weights is None else weights
     got = _first(trial, case, weights)
     words = part(weights, "word_embeddings.weight")[inputs["input_ids"]]
     types = part(weights, "token_type_embeddings.weight")[inputs["token_type_ids"]]
     expected = layer_norm(words + types, weights, "embeddings.LayerNorm", case.config.get("layer_norm_eps", 1e-12))
     if case.config["embedding_size"] != case.config["hidden_size"]:
         expected = dense(expected, weights, "embeddings_project")
-    trial.close("by hand", got, expected.reshape(got.shape), case, inputs, FIRST, options=TRACES)
+    trial.close("by hand", got, expected.reshape(got.shape), case, inputs, FIRST, options=TRACES, weights=weights)
 
 
 def _first(trial: Trial, case: Case, weights: Weights) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from ..formulas import ATTENTION_OUTPUT, Weights, activation, dense, edited, layer_norm
 from ..protocol import Array
 from ..registry import check
-from ..strategies import Case, OneOf
+from ..strategies import HIDDEN_ACTS, Case, OneOf
 from ..trial import TRACES, Trial, expect
 
 INNER = r"\d\.intermediate\.dense\."
@@ -21,23 +21,19 @@ def activation_is_the_configured_one(trial: Trial, case: Case) -> None:
     """Units fed nothing but a bias, from −14 to 14, answer with hidden_act of it to the last digits."""
     points = case.generator("points").permutation(np.linspace(-14.0, 14.0, case.config["intermediate_size"]))
     near = case.generator("near").normal(0.0, 1.5, points.shape)
-    points = np.where(case.generator("which").random(points.shape) < 0.5, points, near)
-    points = points.astype(trial.dtype).astype(np.float64)
-    # every unit is read by some feature, and no feature by two units at once
-    units, features = np.arange(points.size), np.arange(points.size) % case.config["hidden_size"]
-    reading = np.zeros((case.config["hidden_size"], points.size))
-    reading[features, units] = 0.25
-    weights = edited(
-        _without_attention(trial, case),
-        {
-            INNER + "weight": np.zeros_like,
-            INNER + "bias": lambda bias: points,
-            r"\d\.output\.dense\.weight": lambda kernel: reading,
-        },
-    )
-    _expect_formula(
-        trial, case, weights, f"biases {np.round(points[:4], 3).tolist()} … through {case.config['hidden_act']}"
-    )
+    _expect_probe(trial, case, np.where(case.generator("which").random(points.shape) < 0.5, points, near))
+
+
+@check("CFG-2.1", "large-inputs", num_hidden_layers=1, max_seq_len=5, effort=0.2, also=("FFN-4.1",))
+def activations_do_not_overflow(trial: Trial, case: Case) -> None:
+    """Units fed a bias of 90, 1000 or their negatives answer with each of the twelve functions of it, and no overflow.
+
+    e⁹⁰ is more than float32 holds, e¹⁰⁰⁰ more than float64.
+    """
+    points = case.generator("points").choice([-1000.0, -90.0, 90.0, 1000.0], case.config["intermediate_size"])
+    points[:2] = 90.0, 1000.0
+    for name in HIDDEN_ACTS:
+        _expect_probe(trial, case.with_config(hidden_act=name), points)
 
 
 @check("FFN-4.1", "two-dense-layers", also=("FFN-4.2",))
@@ -118,6 +114,26 @@ def _moved(array: Array, unit: int | None, name: str, case: Case) -> Array:
     changed = array.copy()
     changed[where] += case.generator(name).normal(size=changed[where].shape)
     return changed
+
+
+def _expect_probe(trial: Trial, case: Case, points: Array) -> None:
+    """Units whose biases are `points` and that see nothing else, each read by one feature."""
+    points = points.astype(trial.dtype).astype(np.float64)
+    # every unit is read by some feature, and no feature by two units at once
+    units, features = np.arange(points.size), np.arange(points.size) % case.config["hidden_size"]
+    reading = np.zeros((case.config["hidden_size"], points.size))
+    reading[features, units] = 0.25
+    weights = edited(
+        _without_attention(trial, case),
+        {
+            INNER + "weight": np.zeros_like,
+            INNER + "bias": lambda bias: points,
+            r"\d\.output\.dense\.weight": lambda kernel: reading,
+        },
+    )
+    _expect_formula(
+        trial, case, weights, f"biases {np.round(points[:4], 3).tolist()} … through {case.config['hidden_act']}"
+    )
 
 
 def _without_attention(trial: Trial, case: Case) -> dict[str, Array]:

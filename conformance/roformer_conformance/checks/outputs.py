@@ -158,6 +158,16 @@ def tuples_hold_the_same_elements(trial: Trial, case: Case) -> None:
         _tuple_equals_object(trial, case, {**case.inputs(), **labels}, options)
 
 
+@check("OUT-3.1", "by-configuration", effort=0.3, also=("CFG-1.1",))
+def the_configuration_may_ask_for_tuples(trial: Trial, case: Case) -> None:
+    """return_dict False in the configuration gives the plain tuple that the argument gives."""
+    inputs = case.inputs()
+    told = trial.load(case)(inputs, style="keywords", options={**TRACES, "return_dict": False})
+    got = trial.load(case.with_config(return_dict=False), trial.weights(case))(inputs, style="keywords", options=TRACES)
+    expect(list(got) == ["tuple"], f"return_dict=False in the configuration gave {', '.join(got)}, not a plain tuple")
+    trial.equals("the tuple that the configuration asks for", flatten(got), flatten(told))
+
+
 @check(
     "OUT-3.2", "cross-attentions", heads=DECODER_HEADS, needs=("cross_attention",), is_decoder=True,
     add_cross_attention=True,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import Array
+from ..protocol import Array, Capabilities
 from ..registry import check
 from ..strategies import Case
 from ..trial import TRACES, Trial, expect
@@ -27,6 +27,17 @@ def repeated_calls_are_equal(trial: Trial, case: Case) -> None:
     trial.call(model, other, **TRACES)
     trial.equals("the first result after another call", first, before)
     trial.equals("the same call again", trial.call(model, inputs, **TRACES), before)
+
+
+@check("TRAIN-1.1", "nothing-is-left", heads="all", effort=0.3, masks=("right", "left", "irregular"), min_seq_len=3)
+def earlier_calls_leave_nothing(trial: Trial, case: Case) -> None:
+    """After a call with other ids, types and mask of the same shapes a model gives what a fresh one gives."""
+    inputs, used = case.inputs(), trial.load(case)
+    trial.call(used, {name: array[..., ::-1] for name, array in inputs.items()}, **TRACES)
+    everything = {**inputs, "attention_mask": np.ones_like(inputs["attention_mask"])}
+    trial.call(used, everything, **TRACES)
+    expected = trial.call(trial.load(case), inputs, **TRACES)
+    trial.equals("after calls with other masks", trial.call(used, inputs, **TRACES), expected)
 
 
 @check(
@@ -69,6 +80,17 @@ def models_share_nothing(trial: Trial, case: Case) -> None:
     trial.equals("after another model was loaded and called", trial.call(model, inputs, **TRACES), expected)
 
 
+@check("TRAIN-1.1", "another-type-before", also=("ROT-2.8",))
+def models_of_two_types_share_nothing(trial: Trial, case: Case) -> None:
+    """A model called after one of the same sizes in another type is as exact as ever: no table of that type is left."""
+    inputs, weights = case.inputs(), trial.weights(case)
+    for dtype in Capabilities.of(trial.adapter).dtypes:
+        if dtype != trial.dtype:
+            given = {name: array.astype(dtype) for name, array in weights.items()}
+            trial.call(trial.adapter.load(case.head, dict(case.config), given, dtype), inputs)
+    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
+
+
 @check("TRAIN-1.2", "hidden-dropout", needs=("training",), effort=0.5)
 def hidden_dropout_scales_what_it_keeps(trial: Trial, case: Case) -> None:
     """Dropout of features zeroes a share p of hidden_states[0], each alone, and scales the rest by 1/(1 − p)."""
@@ -83,6 +105,21 @@ def attention_dropout_scales_what_it_keeps(trial: Trial, case: Case) -> None:
     rate = RATES[case.seed % len(RATES)]
     many = _many(case, hidden_dropout_prob=0.0, attention_probs_dropout_prob=rate)
     _drops(trial, many, "attentions.0", rate)
+
+
+@check("TRAIN-1.2", "anew-in-every-layer", needs=("training",), effort=0.5, also=("TRAIN-1.4",))
+def every_layer_draws_anew(trial: Trial, case: Case) -> None:
+    """Dropout draws anew in every layer: the attention weights of two layers lose different elements."""
+    many = _many(case, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.5).with_config(num_hidden_layers=2)
+    model, inputs = trial.load(many), many.inputs()
+    plain = trial.call(model, inputs, **TRACES)
+    got = trial.call(model, inputs, training=True, seed=case.seed, **TRACES)
+    possible = (plain["attentions.0"] != 0) & (plain["attentions.1"] != 0)
+    first, second = (got[f"attentions.{layer}"][possible] == 0 for layer in (0, 1))
+    expect(
+        not np.array_equal(first, second),
+        f"attentions.0 and attentions.1 lost the same {int(first.sum())} of {first.size} elements, expected others",
+    )
 
 
 @check("TRAIN-1.2", "one", needs=("training",), effort=0.5)

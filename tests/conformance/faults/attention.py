@@ -98,3 +98,46 @@ def heads_strided() -> Fault:
 def attention_residual_missing() -> Fault:
     """The input is not added to the attention's output."""
     return Fault(patches={"encoder._finish": lambda probs, value, x, *rest: encoder_finish(probs, value, 0 * x, *rest)})
+
+
+@fault
+def scale_by_the_hidden_size() -> Fault:
+    """Scores are divided by √H."""
+
+    def scores(query: Array, key: Array) -> Array:
+        return attention.attention_scores(query, key) / np.sqrt(query.shape[1]).astype(query.dtype)
+
+    return Fault({"attention_scores": scores})
+
+
+@fault
+def softmax_in_half_precision() -> Fault:
+    """The softmax is computed in float16."""
+
+    def probs(scores: Array, key_mask: Array, causal: bool) -> Array:
+        return attention.attention_probs(scores.astype(np.float16), key_mask, causal).astype(scores.dtype)
+
+    return wrong_probs(probs)
+
+
+@fault
+def softmax_overflows_unshifted() -> Fault:
+    """The softmax takes exponentials of the scores as they are."""
+
+    def probs(scores: Array, key_mask: Array, causal: bool) -> Array:
+        right = attention.attention_probs(scores, key_mask, causal)
+        exponentials = np.exp(scores) * (right > 0)
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+    return wrong_probs(probs)
+
+
+@fault
+def normalised_before_the_residual() -> Fault:
+    """The LayerNorm comes before the residual, not after."""
+
+    def finish(probs: Array, value: Array, x: Array, weights: Any, forward: Any) -> Array:
+        context = encoder.merge_heads(forward.components.attend(probs, value))
+        return x + forward.layer_norm(forward.dense(context, weights.output), weights.layer_norm)
+
+    return Fault(patches={"encoder._finish": finish})

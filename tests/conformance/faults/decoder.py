@@ -12,7 +12,7 @@ from roformer_numpy import encoder
 from roformer_numpy.adapter import NumpyModel
 from roformer_numpy.equations import attention, rotary
 
-from .making import Array, Fault, encoder_cross_attention, encoder_run_layer, fault, wrong_probs
+from .making import Array, Fault, encoder_cross_attention, encoder_run_layer, fault, softmax, wrong_probs
 
 
 @fault
@@ -211,5 +211,57 @@ def one_eos_ends_all() -> Fault:
         start, eos = np.shape(inputs["input_ids"])[1], options.get("eos_token_id")
         ends = np.flatnonzero((ids[:, start:] == eos).any(axis=0)) if eos is not None else []
         return ids[:, : start + int(ends[0]) + 1] if len(ends) else ids
+
+    return Fault(methods={"generate": generate})
+
+
+@fault
+def one_token_ahead() -> Fault:
+    """The causal mask is off by one: a query sees the next token."""
+
+    def probs(scores: Array, key_mask: Array, causal: bool) -> Array:
+        queries, keys = scores.shape[-2:]
+        if not causal:
+            return attention.attention_probs(scores, key_mask, causal)
+        allowed = np.tri(queries, keys, keys - queries + 1, dtype=bool) & key_mask[:, None, None, :]
+        allowed |= ~allowed.any(axis=-1, keepdims=True) & np.tri(queries, keys, keys - queries + 1, dtype=bool)
+        return softmax(np.where(allowed, scores, -1e30)).astype(scores.dtype)
+
+    return wrong_probs(probs)
+
+
+@fault
+def cross_attention_is_causal() -> Fault:
+    """A decoder's query sees the encoder's states up to its own place."""
+
+    def cross(x: Array, weights: Any, past: Any, forward: Any) -> Any:
+        causal = dataclasses.replace(
+            forward.components, attention_probs=lambda scores, mask, _: attention.attention_probs(scores, mask, True)
+        )
+        return encoder_cross_attention(x, weights, past, dataclasses.replace(forward, components=causal))
+
+    return Fault(patches={"encoder._cross_attention": cross})
+
+
+@fault
+def cached_keys_unmasked() -> Fault:
+    """With a cache the mask counts for the new tokens alone."""
+
+    def call(right: Any, inputs: dict[str, Any], options: dict[str, Any]) -> Any:
+        if inputs.get("past_key_values") and inputs.get("attention_mask") is not None:
+            mask = np.array(inputs["attention_mask"])
+            mask[:, : mask.shape[1] - np.shape(inputs["input_ids"])[1]] = 1
+            inputs["attention_mask"] = mask
+        return right(inputs, options)
+
+    return Fault(calls=call)
+
+
+@fault
+def prompt_unmasked() -> Fault:
+    """generate ignores attention_mask."""
+
+    def generate(model: Any, inputs: Any, options: Any) -> Any:
+        return NumpyModel.generate(model, {"input_ids": inputs["input_ids"]}, options)
 
     return Fault(methods={"generate": generate})

@@ -56,3 +56,52 @@ def projection_without_bias() -> Fault:
         return encoder_embed(forward, dataclasses.replace(weights, project=project))
 
     return Fault(patches={"encoder.embed": embed})
+
+
+@fault
+def types_after_the_norm() -> Fault:
+    """Token types are added after the LayerNorm of the embeddings."""
+
+    def embed(forward: Any, weights: Any) -> Array:
+        normalised = forward.components.lookup(weights.word, forward.inputs.input_ids)
+        normalised = forward.layer_norm(normalised, weights.layer_norm)
+        x = normalised + weights.token_type[forward.inputs.token_type_ids]
+        return x if weights.project is None else forward.dense(x, weights.project)
+
+    return Fault(patches={"encoder.embed": embed})
+
+
+@fault
+def projected_after_no_norm() -> Fault:
+    """Where E differs from H the sum is projected as it stands, and the LayerNorm left out."""
+
+    def embed(forward: Any, weights: Any) -> Array:
+        if weights.project is None:
+            return encoder_embed(forward, weights)
+        silent = dataclasses.replace(forward.components, layer_norm=lambda x, gamma, beta, eps: x)
+        return encoder_embed(dataclasses.replace(forward, components=silent), weights)
+
+    return Fault(patches={"encoder.embed": embed})
+
+
+@fault
+def statistics_over_positions() -> Fault:
+    """Where E differs from H the embeddings are normalised over the positions of the sequence."""
+
+    def embed(forward: Any, weights: Any) -> Array:
+        if weights.project is None:
+            return encoder_embed(forward, weights)
+
+        def layer_norm(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
+            return (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + eps) * gamma + beta
+
+        components = dataclasses.replace(forward.components, layer_norm=layer_norm)
+        return encoder_embed(dataclasses.replace(forward, components=components), weights)
+
+    return Fault(patches={"encoder.embed": embed})
+
+
+@fault
+def words_times_root_of_width() -> Fault:
+    """Word embeddings are multiplied by √E, as in the first transformer."""
+    return Fault({"lookup": lambda table, ids: table[ids] * np.sqrt(table.shape[1]).astype(table.dtype)})

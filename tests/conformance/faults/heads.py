@@ -180,3 +180,63 @@ def choices_mixed() -> Fault:
         return {"logits": logits.reshape(logits.shape[::-1]).T}
 
     return _heads(multiple_choice=wrong)
+
+
+@fault
+def last_token_classified() -> Fault:
+    """The sequence head reads the last token, as in GPT."""
+
+    def wrong(encoded: Any, context: Any) -> Any:
+        states = SimpleNamespace(last_hidden_state=encoded.last_hidden_state[:, -1:])
+        return HEAD_FUNCTIONS["sequence_classification"](states, context)
+
+    return _heads(sequence_classification=wrong)
+
+
+@fault
+def pooler_reads_the_first_unmasked() -> Fault:
+    """The pooler reads the first unmasked token in place of the first."""
+
+    def wrong(encoded: Any, context: Any) -> Any:
+        first = context.inputs.attention_mask.argmax(axis=1)
+        states = encoded.last_hidden_state
+        moved = SimpleNamespace(last_hidden_state=states[np.arange(len(states)), first][:, None])
+        return {**HEAD_FUNCTIONS["base"](moved, context), "last_hidden_state": states}
+
+    return _heads(base=wrong)
+
+
+@fault
+def tied_table_reshaped() -> Fault:
+    """The tied table is reshaped to (E, V), not transposed."""
+
+    def change(context: Any, head: Any) -> Any:
+        word = context.weights.embeddings.word
+        return context if head.decoder is not None else _with_head(context, decoder=word.reshape(word.shape[::-1]).T)
+
+    return _language_model(change)
+
+
+@fault
+def language_model_without_activation() -> Fault:
+    """The language model's head has no activation between Dense and LayerNorm."""
+
+    def change(context: Any, head: Any) -> Any:
+        return dataclasses.replace(
+            context, components=dataclasses.replace(context.components, activate=lambda x, name: x)
+        )
+
+    return _language_model(change)
+
+
+@fault
+def masks_of_choices_mixed() -> Fault:
+    """The masks of the choices are flattened in another order than their ids."""
+
+    def call(right: Any, inputs: dict[str, Any], options: dict[str, Any]) -> Any:
+        mask = np.asarray(inputs.get("attention_mask", 0))
+        if mask.ndim == 3:
+            inputs["attention_mask"] = np.ascontiguousarray(mask.swapaxes(0, 1)).reshape(mask.shape)
+        return right(inputs, options)
+
+    return Fault(calls=call)

@@ -255,3 +255,36 @@ def positions_clamped() -> Fault:
         return losses.span_cross_entropy(starts, ends, np.minimum(start, last), np.minimum(end, last))
 
     return Fault({"span_cross_entropy": wrong})
+
+
+@fault
+def labels_smoothed() -> Fault:
+    """A tenth of every label is spread over all classes."""
+
+    def smoothed(logits: Array, labels: Array) -> Array:
+        uniform = -losses.log_softmax(logits).mean(axis=-1)
+        return (0.9 * losses.cross_entropy(logits, labels) + 0.1 * uniform).astype(logits.dtype)
+
+    def active(logits: Array, labels: Array) -> Array:
+        counted = labels != losses.IGNORED
+        return smoothed(logits[counted], labels[counted])
+
+    return Fault({"cross_entropy": smoothed, "active_cross_entropy": active})
+
+
+@fault
+def masked_labels_shifted() -> Fault:
+    """A masked language model's logits meet the label of the next position."""
+    return _losses(masked_lm=LOSS_FUNCTIONS["causal_lm"])
+
+
+@fault
+def minus_one_ignored() -> Fault:
+    """The label −1 is ignored like −100, as in BERT's first code."""
+
+    def call(right: Any, inputs: dict[str, Any], options: dict[str, Any]) -> Any:
+        if np.ndim(inputs.get("labels", 0)) == 2 and np.asarray(inputs["labels"]).dtype.kind == "i":
+            inputs["labels"] = np.where(inputs["labels"] == -1, losses.IGNORED, inputs["labels"])
+        return right(inputs, options)
+
+    return Fault(calls=call)

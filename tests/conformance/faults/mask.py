@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from roformer_numpy.equations import attention
 
-from .making import Array, Fault, fault, softmax, wrong_probs
+from .making import Array, Call, Fault, FaultyModel, encoder_run_layer, fault, softmax, wrong_probs
 
 NEGATIVE = -10000.0
 
@@ -101,3 +102,45 @@ def given_mask_inverted() -> Fault:
         return right(inputs, options)
 
     return Fault(calls=call)
+
+
+@fault
+def lowest_of_half_precision() -> Fault:
+    """Masks add −65504, the lowest number of float16."""
+    return _additive(-65504.0)
+
+
+@fault
+def mask_in_the_first_layer_alone() -> Fault:
+    """Layers after the first see every key."""
+
+    def run(hidden: Array, layer: Any, number: int, forward: Any) -> Any:
+        if number:
+            inputs = dataclasses.replace(forward.inputs, attention_mask=np.ones_like(forward.inputs.attention_mask))
+            forward = dataclasses.replace(forward, inputs=inputs)
+        return encoder_run_layer(hidden, layer, number, forward)
+
+    return Fault(patches={"encoder.run_layer": run})
+
+
+@fault
+def pad_tokens_always_masked() -> Fault:
+    """A token whose id is 0, that of padding, is masked whatever attention_mask says."""
+
+    def call(right: Any, inputs: dict[str, Any], options: dict[str, Any]) -> Any:
+        if "attention_mask" in inputs and "input_ids" in inputs and not inputs.get("past_key_values"):
+            inputs["attention_mask"] = np.asarray(inputs["attention_mask"]) * (np.asarray(inputs["input_ids"]) != 0)
+        return right(inputs, options)
+
+    return Fault(calls=call)
+
+
+@fault
+class MaskOfTheCallBefore(Fault):
+    """The mask is cached by its shape: a second call of one shape computes with the first one's."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if style == "keywords" and inputs.get("attention_mask") is not None:
+            mask = np.array(inputs["attention_mask"])
+            inputs = {**inputs, "attention_mask": model.memory.setdefault(str(mask.shape), mask)}
+        return inputs, style, options

@@ -194,3 +194,41 @@ class ShowsAbsentFields(Fault):
 
     def after(self, model: FaultyModel, outputs: Any, inputs: Any, options: Call) -> Any:
         return _ShowsAbsent(**vars(outputs))
+
+
+@fault
+class NormalisedStates(Fault):
+    """hidden_states are standardised once more on their way out, where gamma is close to 1."""
+
+    def after(self, model: FaultyModel, outputs: Any, inputs: Any, options: Call) -> Any:
+        states = outputs.get("hidden_states")
+        if not states:
+            return outputs
+        standard = [(x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True) for x in states[:-1]]
+        return {**outputs, "hidden_states": (*standard, states[-1])}
+
+
+@fault
+class OneLayerLess(Fault):
+    """attentions lacks the first layer's."""
+
+    def after(self, model: FaultyModel, outputs: Any, inputs: Any, options: Call) -> Any:
+        weights = outputs.get("attentions")
+        return {**outputs, "attentions": weights[1:]} if weights else outputs
+
+
+@fault
+class AttentionsAloneLostInTuples(OtherTuple):
+    """A tuple asked for with attentions, but not with hidden states, comes without them."""
+
+    def after(self, model: FaultyModel, outputs: Any, inputs: Any, options: Call) -> Any:
+        alone = options.get("output_attentions") and not options.get("output_hidden_states")
+        return {"tuple": outputs["tuple"][:-1]} if "tuple" in outputs and alone else outputs
+
+
+@fault
+class IgnoresReturnDictOfTheConfig(Fault):
+    """return_dict of the configuration is not read."""
+
+    def loads(self, head: str, config: Call, weights: Call) -> tuple[Call, Call]:
+        return {name: value for name, value in config.items() if name != "return_dict"}, weights

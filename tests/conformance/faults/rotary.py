@@ -145,3 +145,57 @@ def cache_without_offset() -> Fault:
         return dataclasses.replace(forward, rotation=rotation)
 
     return Fault(patches={"encoder._prepare": prepare})
+
+
+@fault
+def float32_frequencies() -> Fault:
+    """The frequencies alone are rounded to float32; the angles are float64."""
+    return _tables(lambda pair, dim: (10000.0 ** (-2.0 * pair / dim)).astype(np.float32).astype(np.float64))
+
+
+@fault
+def table_ends_at_512() -> Fault:
+    """The table has BERT's 512 rows, and what lies beyond reads the last."""
+    ending = lambda positions, dim, dtype: rotary.rotary_table(np.minimum(positions, 511), dim, dtype)  # noqa: E731
+    return Fault({"rotary_table": ending})
+
+
+@fault
+def half_of_each_head_turned() -> Fault:
+    """The first half of each head is rotated, the rest passes, as in GPT-NeoX."""
+
+    def rotate(x: Array, cos: Array, sin: Array) -> Array:
+        turned = -(-cos.shape[-1] // 2)
+        right = rotary.rotate(x, cos, sin)
+        return np.concatenate([right[..., : 2 * turned], x[..., 2 * turned :]], axis=-1)
+
+    return Fault({"rotate": rotate})
+
+
+@fault
+def angles_of_the_hidden_size() -> Fault:
+    """The exponent counts pairs of the hidden size: d is H, whatever the number of heads."""
+
+    def prepare(inputs: Any, weights: Any, config: Any, components: Any, causal: bool) -> Any:
+        forward = encoder_prepare(inputs, weights, config, components, causal)
+        places = np.arange(inputs.past_length, inputs.attention_mask.shape[1])
+        cos, sin = components.rotary_table(places, config.hidden_size, weights.embeddings.word.dtype)
+        kept = config.head_dim // 2
+        return dataclasses.replace(forward, rotation=(cos[:, :kept], sin[:, :kept]))
+
+    return Fault(patches={"encoder._prepare": prepare})
+
+
+@fault
+class TablesSharedByLength(Fault):
+    """Tables are cached by length and size of a head, and the type of the first model that asked serves all."""
+
+    def __init__(self) -> None:
+        kept: dict[Any, Any] = {}
+
+        def table(positions: Array, head_dim: int, dtype: Any) -> Any:
+            key = (len(positions), head_dim)
+            kept.setdefault(key, rotary.rotary_table(positions, head_dim, dtype))
+            return tuple(part.astype(dtype) for part in kept[key])
+
+        super().__init__({"rotary_table": table})

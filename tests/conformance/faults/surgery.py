@@ -177,3 +177,17 @@ def resizing_clears_the_bias() -> Fault:
         return dataclasses.replace(weights, head=dataclasses.replace(weights.head, bias=0 * weights.head.bias))
 
     return _resized(change)
+
+
+@fault
+def head_mask_before_the_softmax() -> Fault:
+    """The scores are multiplied by the head_mask, and the softmax makes weights of them all the same."""
+
+    def mask_heads(probs: Array, number: int, forward: Any) -> Array:
+        if forward.inputs.head_mask is None:
+            return probs
+        kept = forward.inputs.head_mask[number, forward.config.kept_heads(number)][:, None, None]
+        powers = np.where(probs > 0, probs, 1) ** kept * (probs > 0)
+        return (powers / powers.sum(-1, keepdims=True)).astype(probs.dtype)
+
+    return Fault(patches={"encoder._mask_heads": mask_heads})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -134,3 +135,37 @@ class HeadsWithoutDropout(Fault):
     exchanged: ClassVar = {
         "dropout": lambda x, rate, generator: x if x.ndim == 2 else EQUATIONS.dropout(x, rate, generator)
     }
+
+
+@fault
+def slight_dropout_in_inference() -> Fault:
+    """One element in a thousand is dropped in inference, too, the same ones in every call."""
+    drop = lambda x, rate, generator: (  # noqa: E731
+        EQUATIONS.dropout(x, rate, generator) if generator is not None else EQUATIONS.dropout(x, 1e-3, _fixed())
+    )
+    return Fault({"dropout": drop})
+
+
+def _fixed() -> Any:
+    return np.random.default_rng(0)
+
+
+@fault
+class NoisyInTheFourthDigit(Fault):
+    """A race of threads: results differ from call to call by one part in ten thousand."""
+
+    numbers = itertools.count()
+
+    def after(self, model: FaultyModel, outputs: Any, inputs: Any, options: Call) -> Any:
+        noise = np.random.default_rng(next(self.numbers))
+        return {
+            name: (array * (1 + 1e-4 * noise.standard_normal(array.shape))).astype(array.dtype)
+            for name, array in flatten(outputs).items()
+        }
+
+
+@fault
+def one_drawing_for_every_layer() -> Fault:
+    """Every dropout starts again from the seed: tensors of one shape lose the same elements."""
+    again = lambda x, rate, generator: EQUATIONS.dropout(x, rate, copy.deepcopy(generator))  # noqa: E731
+    return Fault({"dropout": again})
