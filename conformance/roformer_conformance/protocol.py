@@ -134,14 +134,14 @@ def find_adapter(name: str) -> Any:
         raise AdapterError(f"no implementation is called {name!r}; known are {known}, or module:attribute")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise AdapterError(f"{name!r} cannot be imported: {error}") from error
+    except Exception as error:  # an implementation's module may raise anything when it is imported
+        raise AdapterError(f"{name!r} cannot be imported: {type(error).__name__}: {error}") from error
     if hasattr(found, "load") and not isinstance(found, type):
         return found
     try:
         return found()
-    except TypeError as error:
-        raise AdapterError(f"{name!r} is no adapter and makes none: {error}") from error
+    except Exception as error:
+        raise AdapterError(f"{name!r} is no adapter and makes none: {type(error).__name__}: {error}") from error
 
 
 def flatten(outputs: Mapping[str, Any]) -> Outputs:

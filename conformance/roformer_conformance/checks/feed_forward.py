@@ -9,7 +9,7 @@ import numpy as np
 from ..formulas import ATTENTION_OUTPUT, Weights, activation, dense, edited, layer_norm
 from ..protocol import Array
 from ..registry import check
-from ..strategies import HIDDEN_ACTS, Case, OneOf
+from ..strategies import ANY_ACTIVATION, HIDDEN_ACTS, Case, OneOf
 from ..trial import TRACES, Trial, expect
 
 INNER = r"\d\.intermediate\.dense\."
@@ -36,7 +36,7 @@ def activations_do_not_overflow(trial: Trial, case: Case) -> None:
         _expect_probe(trial, case.with_config(hidden_act=name), points)
 
 
-@check("FFN-4.1", "two-dense-layers", also=("FFN-4.2",))
+@check("FFN-4.1", "two-dense-layers", also=("FFN-4.2",), hidden_act=ANY_ACTIVATION)
 def feed_forward_is_two_dense_layers(trial: Trial, case: Case) -> None:
     """Without attention a layer is LayerNorm(x + Dense(hidden_act(Dense(x)))) of its standardised input."""
     _expect_formula(trial, case, _without_attention(trial, case), "by hand, without attention")

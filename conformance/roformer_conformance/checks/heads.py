@@ -7,13 +7,16 @@ import numpy as np
 from ..formulas import Weights, activation, dense, edited, layer_norm, part
 from ..protocol import Array
 from ..registry import LANGUAGE_HEADS, check
-from ..strategies import Case, OneOf
+from ..strategies import ANY_ACTIVATION, Case, OneOf
 from ..trial import TRACES, Trial, expect
 
 LABELLING = ("sequence_classification", "token_classification")
 
 
-@check("HEAD-1.1", "by-hand", heads=LANGUAGE_HEADS, also=("HEAD-1.2",), tie_word_embeddings=OneOf((False, True)))
+@check(
+    "HEAD-1.1", "by-hand", heads=LANGUAGE_HEADS, also=("HEAD-1.2",), tie_word_embeddings=OneOf((False, True)),
+    hidden_act=ANY_ACTIVATION,
+)  # fmt: skip
 def language_model_by_hand(trial: Trial, case: Case) -> None:
     """Logits are LayerNorm(hidden_act(Dense(last state))) times the transposed word embeddings, plus bias."""
     inputs, weights = case.inputs(), trial.weights(case)
@@ -66,7 +69,7 @@ def untied_embeddings_do_not_score(trial: Trial, case: Case) -> None:
     _expect_one_column(trial, case, "word_embeddings.weight", moves=False)
 
 
-@check("HEAD-2", "by-hand", heads=("sequence_classification",))
+@check("HEAD-2", "by-hand", heads=("sequence_classification",), hidden_act=ANY_ACTIVATION)
 def sequence_head_by_hand(trial: Trial, case: Case) -> None:
     """Logits of a sequence are Dense(hidden_act(Dense(last state of the first token))), for every hidden_act."""
     inputs, weights = case.inputs(), trial.weights(case)
