@@ -1,0 +1,214 @@
+"""What the seven models share: construction, the call from arguments to outputs, weights and folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import keras
+import tensorflow as tf
+
+from roformer_numpy import checkpoints
+from roformer_numpy.config import RoFormerConfig
+from roformer_numpy.errors import InputError, InputTypeError, shown
+from roformer_numpy.weights import Array, Weights, initialize
+
+from .context import Maker
+from .embeddings import Embeddings
+from .encoder import Encoder
+from .forward import is_switched, outputs_of
+from .heads import HEAD_LAYERS, Pooler
+from .inputs import bound, checked
+from .outputs import TFModelOutput
+from .rotary import angle_table
+from .surgery import with_vocabulary, without_heads
+from .tracing import is_traced, surviving_autograph, traced
+from .training import TrainsOnItsOwnLoss
+from .variables import assign, tree_of
+
+DTYPES = ("float32", "float64")
+
+
+class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
+    """A keras.Model that is complete, weights and all, when it is constructed."""
+
+    head: ClassVar[str]
+
+    def __init__(
+        self,
+        config: RoFormerConfig,
+        *,
+        seed: int = 0,
+        dtype: Any = "float32",
+        weights: Weights[Array] | None = None,
+        honour_call_flags: bool = False,
+        **keras_options: Any,
+    ) -> None:
+        """A model with fresh weights drawn from `seed`, unless a weight tree is given.
+
+        Args:
+            config: sizes and switches.
+            seed: of fresh weights and of dropout.
+            dtype: float32 or float64, by name or as a Keras policy; every sublayer gets it.
+            weights: a tree that fits `config`.
+            honour_call_flags: follow a call's output switches in graph mode too, where the documentation gives the
+                word to the configuration (IN-9); saved with the model.
+            keras_options: what keras.Model takes, such as `name`.
+
+        Raises:
+            InputError, InputTypeError: naming the argument and what is allowed.
+        """
+        if not isinstance(config, RoFormerConfig):
+            raise InputTypeError(f"config is a {type(config).__name__}, expected a RoFormerConfig")
+        super().__init__(dtype=_policy(dtype), **keras_options)
+        self.config, self.seed = _with_flag(config, honour_call_flags), _seed(seed)
+        self.randomness = keras.random.SeedGenerator(self.seed)
+        self._make_layers(initialize(config, self.head, self.seed, self.compute_dtype) if weights is None else weights)
+
+    def _make_layers(self, weights: Weights[Array]) -> None:
+        make = Maker(self.config, self.dtype_policy, self.randomness)
+        self.embeddings, self.encoder = Embeddings(make), Encoder(make)
+        self.pooler = Pooler(make) if weights.pooler is not None else None
+        self.head_layer: Any = HEAD_LAYERS[self.head](make) if self.head != "base" else None
+        self.angles = angle_table(self.config.max_position_embeddings, self.config.head_dim)
+        self.built = True
+        assign(self, weights)
+
+    def set_seed(self, seed: int) -> None:
+        """Start dropout's randomness again from `seed` (TRAIN-1.5)."""
+        self.randomness.state.assign([_seed(seed), 0])
+
+    @tf.autograph.experimental.do_not_convert  # nothing here needs it
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """Run the model on inputs in any documented format; see `call` for the arguments.
+
+        Raises:
+            InputError, InputTypeError: naming argument, position, value and what is allowed.
+
+        Source: IN-1 to IN-8, ERR-1 to ERR-11.
+        """
+        if is_traced((inputs, named)):
+            with surviving_autograph():
+                given = bound(self.head, inputs, named)
+                arguments = traced(given, self.config, self.head, self.compute_dtype, self.honour_call_flags)
+        else:
+            arguments = checked(bound(self.head, inputs, named), self.config, self.head, self.compute_dtype)
+        return super().__call__(**arguments)
+
+    def _run(self, given: Mapping[str, Any], training: bool) -> TFModelOutput | tuple[Any, ...]:
+        """What each model's `call` returns."""
+        output = outputs_of(self, given, bool(training))
+        return output if is_switched(self, "return_dict", given) else output.to_tuple()
+
+    @property
+    def honour_call_flags(self) -> bool:
+        """Whether a call's output switches count in graph mode (IN-9)."""
+        return bool(self.config.extra.get("honour_call_flags"))
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras saves beside the weights."""
+        config = self.config.replace(add_pooling_layer=False) if self._lacks_pooler() else self.config
+        return {"config": config.to_dict(), "seed": self.seed, "dtype": self.compute_dtype, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
+        """The model that `get_config` described, with fresh weights."""
+        described = {**config, "config": RoFormerConfig.from_dict(config["config"])}
+        return cls(described.pop("config"), **described)
+
+    def _lacks_pooler(self) -> bool:
+        return self.head == "base" and self.pooler is None
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a position sees no later one: always in a causal language model (DEC-1)."""
+        return self.head == "causal_lm" or self.config.is_decoder
+
+    @classmethod
+    def from_weights(
+        cls, config: RoFormerConfig, mapping: Mapping[str, Any], *, seed: int = 0, dtype: Any = "float32"
+    ) -> Self:
+        """A model from flat Hugging Face names (PyTorch layout) to arrays; the arrays are copied.
+
+        Raises:
+            WeightsError: every backbone tensor that is missing or misshapen, all at once.
+
+        Warns:
+            UserWarning: head tensors that are missing and drawn from `seed`, a missing pooler, tensors not used.
+
+        Source: LIFE-4, LIFE-6.
+        """
+        name = _policy(dtype).compute_dtype
+        tree = checkpoints.tree_from_mapping(mapping, config, cls.head, name, _seed(seed))
+        return cls(config, seed=seed, dtype=dtype, weights=tree)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str], *, seed: int = 0, dtype: Any = "float32", **overrides: Any
+    ) -> Self:
+        """A model from a Hugging Face folder on this machine; nothing is downloaded.
+
+        Args:
+            folder: with config.json and model.safetensors, in one file or in shards.
+            seed: of head tensors that the folder lacks, and of dropout.
+            dtype: float32 or float64.
+            overrides: fields of the configuration, such as `num_labels=3` or `max_position_embeddings=2048`.
+
+        Raises:
+            CheckpointError, ConfigError, WeightsError: naming the file or every tensor that does not fit.
+
+        Source: LIFE-4, LIFE-6.
+        """
+        config, name = checkpoints.read_config(folder, **overrides), _policy(dtype).compute_dtype
+        fresh_labels = "num_labels" in overrides or "id2label" in overrides
+        tree = checkpoints.tree_from_mapping(
+            checkpoints.read_tensors(folder), config, cls.head, name, _seed(seed), fresh_labels=fresh_labels
+        )
+        return cls(config, seed=seed, dtype=dtype, weights=tree)
+
+    def to_weights(self) -> dict[str, Array]:
+        """The weights under their flat Hugging Face names, in PyTorch's layout: what `from_weights` takes."""
+        return checkpoints.mapping_from_tree(tree_of(self), self.config, self.head)
+
+    def prune_heads(self, heads: Mapping[int, Iterable[int]]) -> None:
+        """Take attention heads out for good: layer → heads, numbered as in the unpruned model (HEAD-7)."""
+        self._change(*without_heads(self, heads))
+
+    def resize_token_embeddings(self, vocab_size: int) -> None:
+        """Grow or cut the vocabulary; kept rows stay as they are, new ones are drawn from the seed (HEAD-8)."""
+        self._change(*with_vocabulary(self, vocab_size, self.seed))
+
+    def _change(self, config: RoFormerConfig, weights: Weights[Array]) -> None:
+        """Make the layers anew: the old variables are gone, and with them what an optimizer kept for them."""
+        if self.compiled:
+            raise InputError("a compiled model cannot change its weights' shapes; do it before compile")
+        for name in ("embeddings", "encoder", "pooler", "head_layer"):
+            delattr(self, name)  # Keras forgets a layer only then
+        self.config = config
+        self._make_layers(weights)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, max_shard_size: int = 5_000_000_000) -> None:
+        """Write config.json and model.safetensors, which the transformers library reads too (CFG-4, LIFE-4)."""
+        checkpoints.write_folder(folder, tree_of(self), self.config, self.head, max_shard_size)
+
+
+def _with_flag(config: RoFormerConfig, honour_call_flags: bool) -> RoFormerConfig:
+    """The flag is kept among the configuration's extras, so that every way of saving keeps it."""
+    return config.replace(extra={**config.extra, "honour_call_flags": True}) if honour_call_flags else config
+
+
+def _policy(dtype: Any) -> keras.DTypePolicy:
+    try:
+        policy = keras.dtype_policies.get(dtype)
+    except (TypeError, ValueError):
+        policy = None
+    if policy is None or policy.compute_dtype not in DTYPES or policy.variable_dtype != policy.compute_dtype:
+        raise InputError(f"dtype={shown(dtype)} is not one of {', '.join(DTYPES)}")
+    return policy
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or int(seed) < 0:
+        raise InputError(f"seed={shown(seed)} is not an integer of 0 or above")
+    return int(seed)

@@ -1,0 +1,57 @@
+"""The small layers that everything else is made of: dense, layer normalization, dropout.
+
+Every layer is built when it is made, and its name is the path of its weights in `roformer_numpy.weights`, such as
+`encoder.layer_0.attention.query`: a weight is found by its name, and a model is complete before its first call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def dense(name: str, inputs: int, outputs: int, policy: Any) -> keras.layers.Dense:
+    """x · kernel + bias from `inputs` to `outputs` features, built."""
+    layer = keras.layers.Dense(outputs, dtype=policy, name=name)
+    layer.build((None, inputs))
+    return layer
+
+
+class LayerNorm(keras.layers.Layer):
+    """gamma · (x − mean) / √(variance + eps) + beta over the last axis, with the biased variance (FFN-4.3).
+
+    Keras' own layer folds the mean into the shift, which loses digits where the mean is large.
+    """
+
+    def __init__(self, name: str, width: int, eps: float, policy: Any) -> None:
+        super().__init__(name=name, dtype=policy)
+        self.eps = eps
+        self.gamma = self.add_weight(name="gamma", shape=(width,), initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=(width,), initializer="zeros")
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """(…, width) → (…, width)."""
+        centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
+        return self.gamma * (centred / tf.sqrt(variance + self.eps)) + self.beta
+
+
+class Dropout(keras.layers.Layer):
+    """Zero with probability `rate` and scale the rest by 1/(1 − rate), in training only (TRAIN-1).
+
+    All layers of a model draw from its one `SeedGenerator`, so that one seed reproduces a whole run.
+    """
+
+    def __init__(self, rate: float, randomness: keras.random.SeedGenerator, policy: Any) -> None:
+        super().__init__(dtype=policy)
+        self.rate, self.randomness = rate, randomness
+        self.built = True
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The shape of x."""
+        if not training or self.rate == 0.0:
+            return x
+        return keras.random.dropout(x, self.rate, seed=self.randomness)
