@@ -192,7 +192,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "HEAD-6.2/surgery": ("head_mask_ignored head_mask_renormalised head_mask_before_the_softmax", "hidden_states.1"),
     "HEAD-6.3/cross-attention-is-spared": ("head_mask_reaches_cross_attention", "cross_attentions.0"),
     "HEAD-7.1/pruned-is-masked": ("neighbour_pruned", "hidden_states."),
-    "HEAD-7.2/original-numbers": ("pruned_numbers_shift", "attentions."),
+    "HEAD-7.2/original-numbers": ("pruned_numbers_shift", "leaves no head"),
     "HEAD-7.3/survives-saving": ("pruning_not_saved", "hidden_states.0"),
     "HEAD-7.4/remaining-weights": ("remaining_heads_reversed", "attentions.0"),
     "HEAD-7.5/mask-after-pruning": ("head_mask_numbers_what_is_left", "hidden_states."),
