@@ -31,6 +31,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "resizing": True,
         "saving": True,
         "overrides": True,
+        "generation": True,
         "python_values": True,
         "warnings": True,
         "output_objects": True,
@@ -103,3 +104,7 @@ class EagerModel:
     def resize_token_embeddings(self, vocab_size: int) -> None:
         """Grow or cut the vocabulary."""
         self.model.resize_token_embeddings(vocab_size)
+
+    def generate(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+        """Continue the prompts of `inputs`; only a causal language model can."""
+        return self.model.generate(**inputs, **options)

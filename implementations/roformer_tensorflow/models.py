@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from .base import TFRoFormerBase
+from .generation import generate
 
 Output = Any
 
@@ -105,6 +106,8 @@ class TFRoFormerForCausalLM(TFRoFormerBase):
     ) -> Output:
         """As TFRoFormerModel; labels (batch, seq_len) are the same tokens: each position is held against the next."""
         return self._run(_given(locals()), training)
+
+    generate = generate
 
 
 @keras.saving.register_keras_serializable(package="roformer_tensorflow")
