@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import optree
@@ -16,18 +16,28 @@ ORDER = (
 )  # fmt: skip
 
 
-class TFModelOutput(Mapping[str, Any]):
+class TFModelOutput(MutableMapping[str, Any]):
     """The outputs of one call; as a mapping it holds the present ones, in the documented order.
 
     `out.logits`, `out["logits"]`, `out[0]`, `list(out)`, `out.to_tuple()`; an attribute that is not present is None.
     Fields: loss (n,), (batch,) or (); last_hidden_state (batch, seq_len, hidden_size); pooler_output (batch,
     hidden_size); logits by head; start_logits and end_logits (batch, seq_len); past_key_values, hidden_states,
-    attentions and cross_attentions, tuples of tensors.
+    attentions and cross_attentions, tuples of tensors. TensorFlow puts results of a graph together field by field,
+    which is why fields can be set.
     """
 
     def __init__(self, fields: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         given = dict(fields)
         self._fields = {name: given[name] for name in ORDER if given.get(name) is not None}
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in ORDER:
+            raise KeyError(f"{name!r} is no output; the outputs are {', '.join(ORDER)}")
+        fields = {**self._fields, name: value}
+        self._fields = {known: fields[known] for known in ORDER if known in fields}
+
+    def __delitem__(self, name: str) -> None:
+        del self._fields[name]
 
     def __getattr__(self, name: str) -> Any:
         """A field by attribute; None where this call does not give it."""
@@ -66,4 +76,5 @@ def _unflatten(names: tuple[str, ...], values: Iterable[Any]) -> TFModelOutput:
     return TFModelOutput(zip(names, values, strict=True))
 
 
-optree.register_pytree_node(TFModelOutput, _flatten, _unflatten, namespace="keras")
+_CONTAINER: Any = TFModelOutput  # its items are names, but what it contains for Keras are the values
+optree.register_pytree_node(_CONTAINER, _flatten, _unflatten, namespace="keras")

@@ -150,3 +150,15 @@ def test_the_table_of_angles_does_not_train() -> None:
     model.fit(ids, ids, verbose=0)
     assert all(np.array_equal(part, was) for part, was in zip(model.angles, before, strict=True))
     assert not any("angle" in variable.path for variable in model.variables)
+
+
+def test_an_exported_model_serves_its_logits(tmp_path) -> None:
+    """A SavedModel of any length, without this package when it is loaded."""
+    model = MODELS["masked_lm"](config_of())
+    spec = tf.TensorSpec((None, None), tf.int64)
+    signature = [{"input_ids": spec, "attention_mask": spec}]
+    model.export(tmp_path / "served", input_signature=signature, verbose=False)
+    ids = ids_of("masked_lm", model.config)
+    loaded = tf.saved_model.load(tmp_path / "served")
+    served = loaded.serve({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    assert np.allclose(served["logits"], model(ids).logits, atol=1e-6)
