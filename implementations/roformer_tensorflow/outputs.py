@@ -76,5 +76,6 @@ def _unflatten(names: tuple[str, ...], values: Iterable[Any]) -> TFModelOutput:
     return TFModelOutput(zip(names, values, strict=True))
 
 
-_CONTAINER: Any = TFModelOutput  # its items are names, but what it contains for Keras are the values
-optree.register_pytree_node(_CONTAINER, _flatten, _unflatten, namespace="keras")
+# A container of its values for Keras, though its items are names: more than optree's annotations know.
+_register: Any = optree.register_pytree_node
+_register(TFModelOutput, _flatten, _unflatten, namespace="keras")
