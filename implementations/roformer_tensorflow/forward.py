@@ -53,7 +53,7 @@ def _encode(model: keras.Model, given: Given, training: bool, fine: tf.Tensor | 
     rows = _as_rows(given) if model.head == "multiple_choice" else given
     sequence = rows["input_ids"] if "input_ids" in rows else rows["inputs_embeds"]
     batch, seq_len = tf.unstack(tf.shape(sequence)[:2])
-    types = rows["token_type_ids"] if "token_type_ids" in rows else tf.zeros((batch, seq_len), tf.int64)
+    types = _shaped(rows.get("token_type_ids"), (batch, seq_len), tf.zeros, tf.int64)
     hidden = model.embeddings(rows.get("input_ids"), rows.get("inputs_embeds"), token_type_ids=types, training=training)
     hidden = hidden if fine is None else spoiled_unless(fine, hidden)
     return model.encoder(hidden, forward=_forward(model, rows, batch, seq_len, training))
@@ -64,7 +64,7 @@ def _forward(model: keras.Model, rows: Given, batch: Any, seq_len: Any, training
     past = tf.shape(cached[0][0])[2] if cached else 0
     keys = past + seq_len
     allowed = causal_mask(seq_len, keys, model.is_causal)[None, None]
-    mask = rows["attention_mask"] if "attention_mask" in rows else tf.ones((batch, keys), tf.bool)
+    mask = _shaped(rows.get("attention_mask"), (batch, keys), tf.ones, tf.bool)
     return Forward(
         visible=mask[:, None, None, :] & allowed,
         allowed=allowed,
@@ -75,6 +75,11 @@ def _forward(model: keras.Model, rows: Given, batch: Any, seq_len: Any, training
         encoder_hidden_states=rows.get("encoder_hidden_states"),
         encoder_attention_mask=rows.get("encoder_attention_mask"),
     )
+
+
+def _shaped(value: tf.Tensor | None, shape: Any, default: Any, dtype: tf.DType) -> tf.Tensor:
+    """What was given, refused by TensorFlow where it has another size (a graph would broadcast it), or the default."""
+    return default(shape, dtype) if value is None else tf.reshape(value, shape)
 
 
 def _head_mask(model: keras.Model, head_mask: tf.Tensor | None) -> tf.Tensor | None:

@@ -98,12 +98,23 @@ def _check_shapes(tensors: Given, config: RoFormerConfig, head: str) -> None:
         if shape is not None and len(shape) != ranks[name]:
             raise InputError(f"{name} has shape {shape} of rank {len(shape)}, expected rank {ranks[name]}")
     shape = _shape(tensors["input_ids"] if "input_ids" in tensors else tensors["inputs_embeds"])
+    _check_alike(tensors, shape, lead)
     seq_len = None if shape is None else shape[lead - 1]
     if seq_len is not None and not 1 <= seq_len <= config.max_position_embeddings:
         raise InputError(
             f"the sequence has seq_len {seq_len}, allowed are 1 to "
             f"max_position_embeddings={config.max_position_embeddings}"
         )
+
+
+def _check_alike(tensors: Given, shape: tuple[int | None, ...] | None, lead: int) -> None:
+    """Refuse token types, and without a cache a mask, of other lengths than the sequence where both are known."""
+    cached = "past_key_values" in tensors
+    for name in {"token_type_ids"} | (set() if cached else {"attention_mask"}):
+        other = _shape(tensors[name]) if name in tensors else None
+        for got, expected in zip(other or (), (shape or ())[:lead], strict=False):
+            if got is not None and expected is not None and got != expected:
+                raise InputError(f"{name} has shape {other}, expected {(shape or ())[:lead]}")
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...] | None:

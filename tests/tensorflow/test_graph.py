@@ -105,6 +105,11 @@ def test_xla_turns_wrong_values_into_nan(name: str) -> None:
         ({}, InputError, "neither was given"),
         ({"input_ids": np.ones((1, 2), np.float32)}, InputTypeError, "input_ids has dtype float32"),
         ({"input_ids": np.ones((2,), np.int64)}, InputError, "expected rank 2"),
+        (
+            {"input_ids": np.ones((2, 3), np.int64), "attention_mask": np.ones((1, 3), np.int64)},
+            InputError,
+            r"attention_mask has shape \(1, 3\), expected \(2, 3\)",
+        ),
         ({"input_ids": np.ones((1, 20), np.int64)}, InputError, "seq_len 20"),
         ({"input_ids": np.ones((1, 2), np.int64), "attention_masks": 1}, InputTypeError, "attention_mask"),
     ],
@@ -115,6 +120,16 @@ def test_a_graph_refuses_wrong_shapes_while_tracing(call, error: type[Exception]
     tensors = {name: tf.constant(value) for name, value in call.items()}
     with pytest.raises(error, match=words):
         tf.function(model)(**tensors)
+
+
+@pytest.mark.parametrize("name", ["attention_mask", "token_type_ids"])
+def test_a_graph_of_unknown_shapes_broadcasts_nothing(name: str) -> None:
+    """One row for two sequences is refused when the graph runs, not silently used for both."""
+    model = MODELS["base"](config_of())
+    spec = tf.TensorSpec((None, None), tf.int64)
+    graph = tf.function(lambda ids, other: model(ids, **{name: other}), input_signature=[spec, spec])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        graph(tf.ones((2, 3), tf.int64), tf.ones((1, 3), tf.int64))
 
 
 @pytest.mark.parametrize("form", ["one", "list", "dict"])
