@@ -117,6 +117,7 @@ class Capabilities:
 KNOWN_ADAPTERS = {
     "numpy": "roformer_numpy.adapter:NumpyAdapter",
     "numpy-equations": "roformer_numpy.adapter:equations_adapter",
+    "tensorflow": "roformer_tensorflow.adapter:TensorFlowAdapter",
 }
 
 
