@@ -32,7 +32,7 @@ vectors_app = typer.Typer(help="Golden vectors: what other implementations retur
 app.add_typer(vectors_app, name="vectors")
 
 Implementation = Annotated[
-    str, typer.Argument(help="numpy, numpy-equations, tensorflow, or module:attribute of an adapter", metavar="IMPLEMENTATION")
+    str, typer.Argument(help="numpy, numpy-equations, tensorflow, or module:attribute", metavar="IMPLEMENTATION")
 ]
 Json = Annotated[Path | None, typer.Option("--json", help="write the whole result to this file")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML for a CI server to this file")]
