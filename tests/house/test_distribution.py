@@ -97,6 +97,15 @@ def test_the_command_says_which_extra_it_needs(package: str) -> None:
     )
 
 
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_the_model_command_says_which_extra_it_needs(package: str) -> None:
+    """So does the command that uses models."""
+    code = f"import sys; sys.modules[{package!r}] = None; from roformer_numpy.command import main; main()"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr.strip() == f'roformer needs {package}: pip install "roformer-reference[cli]"'
+
+
 def test_the_suite_says_which_extra_it_needs() -> None:
     """On a bare install `from roformer_conformance import check_implementation` names the pip command too."""
     code = "import sys; sys.modules['hypothesis'] = None; from roformer_conformance import check_implementation"
