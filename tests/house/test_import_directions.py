@@ -26,7 +26,7 @@ HOMES = {
     "hypothesis": ("roformer_conformance/",),
     "jsonschema": ("roformer_conformance/vectors.py",),
     "typer": ("roformer_conformance/cli.py", "roformer_numpy/cli/"),
-    "rich": ("roformer_conformance/cli.py", "roformer_conformance/report.py", "roformer_numpy/cli/"),
+    "rich": ("roformer_conformance/cli.py", "roformer_conformance/report/", "roformer_numpy/cli/"),
     "pytest": ("roformer_conformance/testing.py",),
     "tensorflow": ("roformer_tensorflow/",),
     "keras": ("roformer_tensorflow/",),

@@ -1,22 +1,17 @@
-"""What a person, a program and a CI server read of a result: a table, JSON, JUnit XML."""
+"""What a person reads of a result on a terminal: a table, the failures, a verdict."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from xml.etree import ElementTree
 
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from .clauses import FAMILIES
-from .records import STATUSES, Record, Result
+from ..clauses import FAMILIES
+from ..records import STATUSES, Record, Result
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
@@ -79,36 +74,6 @@ def _unclaimed(result: Result) -> list[str]:
     return sorted(needs | {result.inapplicable[claim] for claim in result.claims if claim in result.inapplicable})
 
 
-def write_json(result: Result, path: Path) -> None:
-    """The whole result as one JSON object; what is not finite becomes null."""
-    records = [{**dataclasses.asdict(record), "grade": _finite(record.grade)} for record in result.records]
-    covered = dataclasses.asdict(result.coverage())
-    document = {**dataclasses.asdict(result), "records": records, "conforms": result.conforms, "coverage": covered}
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_junit(result: Result, path: Path) -> None:
-    """One test case a record, for CI servers; what is not claimed is skipped with its reason."""
-    suite = ElementTree.Element(
-        "testsuite",
-        name=f"roformer-conformance {result.implementation} {result.version}",
-        tests=str(len(result.records)),
-        failures=str(len(result.failed)),
-        skipped=str(len(result.not_claimed) + len(result.differs)),
-        time=f"{result.seconds:.3f}",
-    )
-    for record in result.records:
-        name = "-".join(part for part in (record.id, record.head, record.dtype) if part)
-        family = record.clause.partition("-")[0]
-        case = ElementTree.SubElement(suite, "testcase", classname=family, name=name, time=f"{record.seconds:.3f}")
-        if record.status == "failed":
-            failure = ElementTree.SubElement(case, "failure", message=_printable(record.message.partition("\n")[0]))
-            failure.text = _printable(f"{record.claim}\n{record.message}\ncase: {record.case}\nagain: {record.replay}")
-        elif record.status != "passed":
-            ElementTree.SubElement(case, "skipped", message=_printable(f"{record.status}: {record.message}"))
-    ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
-
-
 def _families_table(result: Result) -> Table:
     title = f"{result.implementation} {result.version}, level {result.level}, seed {result.seed}"
     table = Table(title=title, title_justify="left")
@@ -142,12 +107,3 @@ def _family_row(result: Result, family: str, statuses: Sequence[str]) -> list[st
 
 def _shown_grade(grade: float) -> str:
     return f"{grade:.2f}" if grade < 1000 else f"{grade:.0e}"
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _printable(text: str) -> str:
-    """Text without the control characters that XML has no way to write."""
-    return "".join(character for character in text if character in "\n\t" or character >= " ")
