@@ -184,7 +184,8 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         if self.compiled:
             raise InputError("a compiled model cannot change its weights' shapes; do it before compile")
         for name in ("embeddings", "encoder", "pooler", "head_layer"):
-            delattr(self, name)  # Keras forgets a layer only then
+            self._tracker.untrack(getattr(self, name))  # deleting a layer's name does not make Keras forget it
+            delattr(self, name)
         self.config = config
         self._make_layers(weights)
 
