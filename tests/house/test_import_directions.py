@@ -30,7 +30,8 @@ HOMES = {
     "pytest": ("roformer_conformance/testing.py",),
     "tensorflow": ("roformer_tensorflow/",),
     "keras": ("roformer_tensorflow/",),
-    "torch": (),
+    "ptloader": ("roformer_numpy/checkpoints/pytorch_files.py",),
+    "torch": ("roformer_numpy/checkpoints/pytorch_files.py",),
     "transformers": (),
 }
 

@@ -268,8 +268,8 @@ def test_an_empty_folder_and_a_folder_without_weights_say_what_they_hold(folder:
     empty.mkdir()
     with pytest.raises(CheckpointError, match=r"no config\.json; it holds nothing"):
         load("base", empty)
-    (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match=r"neither model\.safetensors.*it holds.*pytorch_model\.bin"):
+    (folder / WEIGHTS).rename(folder / "flax_model.msgpack")
+    with pytest.raises(CheckpointError, match=r"no weights.*model\.safetensors.*it holds.*flax_model\.msgpack"):
         load("base", folder)
 
 
