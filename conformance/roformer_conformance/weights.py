@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,11 @@ def draw_weights(shapes: Mapping[str, tuple[int, ...]], profile: str, seed: int,
         seed: of the draw.
         dtype: floating-point type of the implementation.
     """
-    return {name: _draw(name, shape, profile, seed).astype(dtype).astype(np.float64) for name, shape in shapes.items()}
+    draws = _Draws(seed)
+    return {
+        name: _draw(draws.of(name), name, shape, profile).astype(dtype).astype(np.float64)
+        for name, shape in shapes.items()
+    }
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -40,9 +45,24 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, zlib.crc32(purpose.encode())], np.uint64)))
 
 
-def _draw(name: str, shape: tuple[int, ...], profile: str, seed: int) -> Array:
+class _Draws:
+    """`generator` for one purpose after the other, by turning the key of one: making it costs more than a tensor."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._generator = generator(seed, "")
+        self._start: Any = self._generator.bit_generator.state
+
+    def of(self, purpose: str) -> np.random.Generator:
+        """The generator for `purpose`, until the next one is asked for."""
+        self._start["state"]["key"][:] = self._seed, zlib.crc32(purpose.encode())
+        self._generator.bit_generator.state = self._start
+        return self._generator
+
+
+def _draw(draw: np.random.Generator, name: str, shape: tuple[int, ...], profile: str) -> Array:
     embedding, gain, score_gain, bias, gamma = PROFILES[profile]
-    normal = generator(seed, name).standard_normal(shape)
+    normal = draw.standard_normal(shape)
     if "embeddings.weight" in name:
         return embedding * normal
     if "LayerNorm.weight" in name:

@@ -121,9 +121,10 @@ def map_leaves(function: Callable[[str, Any], Other], tree: Any, name: str = "")
     """The tree with `function(name, leaf)` in place of every leaf."""
     if tree is None:
         return None
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        parts = ((key, getattr(tree, key)) for key in _field_names(type(tree)))
-        return type(tree)(**{key: map_leaves(function, part, _join(name, key)) for key, part in parts})
+    fields = _field_names(type(tree))
+    if fields:
+        path = f"{name}." if name else ""
+        return type(tree)(*[map_leaves(function, getattr(tree, key), path + key) for key in fields])
     if isinstance(tree, tuple) and isinstance(tree[0], Layer):
         return tuple(map_leaves(function, part, f"{name}.layer_{number}") for number, part in enumerate(tree))
     return function(name, tree)
@@ -234,8 +235,5 @@ def _norm(width: int) -> LayerNorm[Shape]:
 
 @functools.cache
 def _field_names(node: Any) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(node))
-
-
-def _join(name: str, part: str) -> str:
-    return f"{name}.{part}" if name else part
+    """The parts of a node of the tree; none for a leaf's type."""
+    return tuple(item.name for item in dataclasses.fields(node)) if dataclasses.is_dataclass(node) else ()

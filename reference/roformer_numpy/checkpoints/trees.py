@@ -222,6 +222,8 @@ def _floating(name: str, array: Array) -> Array:
 
 def _cast(name: str, array: Array, dtype: DTypeLike) -> Array:
     """A copy as `dtype`, in our memory layout."""
+    if array.dtype == dtype:
+        return np.array(array, order="C")
     try:
         with np.errstate(over="raise"):
             return np.array(array, dtype, order="C")
