@@ -17,21 +17,31 @@ MODULES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("
 HOMES = {
     "numba": ("roformer_numpy/kernels/",),
     "llvmlite": ("roformer_numpy/kernels/",),
-    "platformdirs": ("roformer_numpy/kernels/",),
-    "safetensors": ("roformer_numpy/checkpoints/", "roformer_conformance/vectors.py"),
+    "platformdirs": ("roformer_numpy/kernels/", "roformer_conformance/peers/"),
+    "safetensors": (
+        "roformer_numpy/checkpoints/", "roformer_conformance/vectors.py", "roformer_conformance/kit.py",
+        "roformer_conformance/process/arguments.py",
+    ),
     "ml_dtypes": ("roformer_numpy/checkpoints/",),
     "msgspec": ("roformer_numpy/config.py",),
     "tokenizers": ("roformer_numpy/tokenization/",),
     "rjieba": ("roformer_numpy/tokenization/",),
     "hypothesis": ("roformer_conformance/",),
-    "jsonschema": ("roformer_conformance/vectors.py",),
-    "typer": ("roformer_conformance/cli.py", "roformer_numpy/cli/"),
-    "rich": ("roformer_conformance/cli.py", "roformer_conformance/report/", "roformer_numpy/cli/"),
+    "jsonschema": ("roformer_conformance/vectors.py", "roformer_conformance/process/frames.py"),
+    "typer": (
+        "roformer_conformance/cli.py", "roformer_conformance/terminal.py", "roformer_conformance/process/commands.py",
+        "roformer_conformance/peers/", "roformer_numpy/cli/",
+    ),
+    "rich": (
+        "roformer_conformance/cli.py", "roformer_conformance/report/", "roformer_conformance/terminal.py",
+        "roformer_conformance/process/commands.py", "roformer_conformance/peers/", "roformer_numpy/cli/",
+    ),
     "pytest": ("roformer_conformance/testing.py",),
-    "tensorflow": ("roformer_tensorflow/",),
+    "tensorflow": ("roformer_tensorflow/", "roformer_numpy/checkpoints/tensorflow1.py"),
     "keras": ("roformer_tensorflow/",),
     "ptloader": ("roformer_numpy/checkpoints/pytorch_files.py",),
     "torch": ("roformer_numpy/checkpoints/pytorch_files.py",),
+    "h5py": ("roformer_numpy/checkpoints/hdf5_files.py",),
     "transformers": (),
 }
 
@@ -52,6 +62,10 @@ DIRECTIONS = {
     "outputs": {"inputs", "weights"},
     "validation": {"config", "equations", "errors", "inputs", "weights"},
     "checkpoints": {"config", "equations", "errors", "files", "json_files", "weights"},
+    "backward": {
+        "checkpoints", "components", "config", "encoder", "equations", "errors", "heads", "inputs", "kernels",
+        "validation", "weights",
+    },
     "surgery": {"config", "errors", "weights"},
     "tokenization": {"errors", "json_files"},
 }

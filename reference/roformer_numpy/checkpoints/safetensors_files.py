@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file."""
+"""Tensors of a safetensors file, of a PyTorch model or a TensorFlow one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
 from ..json_files import parse_json_object
+from .tensorflow_names import keras_tensor
 from .tensors import Tensors, finite, refuse_many
 
 
 def tensors(path: Path) -> Tensors:
-    """Every tensor of the file `path`.
+    """Every tensor of the file `path`, under PyTorch's names and in PyTorch's layout.
 
     Raises:
         CheckpointError: the file is damaged or hostile, or holds values that are not finite.
@@ -20,10 +21,12 @@ def tensors(path: Path) -> Tensors:
     try:
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys())
+            is_keras = (file.metadata() or {}).get("format") == "tf"
             refuse_many(path, len(names))
             _refuse_repeated_names(path)
             for name in names:
-                yield name, finite(path, name, file.get_tensor(name))
+                tensor = finite(path, name, file.get_tensor(name))
+                yield keras_tensor(name, tensor) if is_keras else (name, tensor)
     except (SafetensorError, OSError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path.name} cannot be read as safetensors: {error}") from error
 

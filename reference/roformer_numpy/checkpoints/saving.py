@@ -14,7 +14,8 @@ from ..config import RoFormerConfig
 from ..errors import CheckpointError, InputError
 from ..files import replacing
 from ..weights import Array, Weights
-from .folders import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, folder_path
+from .folders import CONFIG_FILE, folder_path
+from .formats import INDEX_FILE, WEIGHTS_FILE
 from .trees import mapping_from_tree
 
 ARCHITECTURES = {
