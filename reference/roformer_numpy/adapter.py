@@ -33,7 +33,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "saving": True,
         "overrides": True,
         "generation": True,
-        "gradients": False,
+        "gradients": True,
         "fixed_weights": False,
         "python_values": True,
         "warnings": True,
@@ -117,6 +117,13 @@ class NumpyModel:
         while items and items[-1] is None:
             items.pop()
         return self.model({"list": list, "tuple": tuple}[style](items), **named)
+
+    def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The mean of the losses as "loss", and its gradients by every weight and by inputs_embeds where given."""
+        named = {"generator" if name == "seed" else name: value for name, value in options.items()}
+        found = self.model.gradients(**inputs, **named)
+        by_inputs = {} if found.inputs_embeds is None else {"inputs_embeds": found.inputs_embeds}
+        return {"loss": found.loss, **found.to_weights(), **by_inputs}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to the folder `path`."""

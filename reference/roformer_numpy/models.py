@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike
 
 from . import checkpoints, surgery
 from .arithmetic import components_named
+from .backward import Gradients, gradients_of
+from .backward.table import EQUATIONS as EQUATION_GRADIENTS
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
@@ -87,6 +89,32 @@ class RoFormerBase:
         with np.errstate(all="ignore"):
             output = self._output(checked, self._encode(checked))
         return output if checked.return_dict else output.to_tuple()
+
+    def gradients(self, *inputs: Any, upstream: Any = "mean", **named: Any) -> Gradients:
+        """The gradients of the loss by every weight, and by inputs_embeds where these are given.
+
+        Args:
+            inputs, named: as in a call, labels among them (for question answering the positions of the span). With
+                training=True and generator=seed the features are dropped that the same call drops.
+            upstream: which number is differentiated. "mean", the default: the mean of the losses that a call returns
+                with loss_reduction "none", 0 where there are none; "sum": their sum; an array of their shape: their
+                sum, each times its weight; a mapping of outputs (last_hidden_state, pooler_output, logits,
+                start_logits, end_logits, loss) to arrays of their shapes: the sum of all products, which is what a
+                base model needs. loss_reduction, a matter of what a call returns, plays no part.
+
+        Returns:
+            Gradients: the number itself as `loss`, `weights` as a tree, `to_weights()` under Hugging Face names.
+
+        Raises:
+            InputError, InputTypeError: as a call; no labels for the loss; an upstream that fits no output.
+
+        Source: TRAIN-2, LOSS-1 to LOSS-7.
+        """
+        checked = validate(bind(self.head, inputs, named), self.config, self.head, self.dtype)
+        with np.errstate(all="ignore"):
+            return gradients_of(
+                checked, self.weights, self.config, self.head, self.components, EQUATION_GRADIENTS, upstream
+            )
 
     def _encode(self, inputs: Inputs) -> Encoded:
         causal = is_causal(self.config, self.head)
