@@ -1,38 +1,44 @@
-"""The command `roformer-conformance`. Exit codes: 0 conforms, 1 fails a claim, 2 usage."""
+"""The command `roformer-conformance`. Exit codes: 0 conforms, 1 fails a claim, 2 usage, 3 the implementation died."""
 
 from __future__ import annotations
 
-import sys
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
-from .expectations import ExpectationError, load_expectations
-from .protocol import AdapterError, Capabilities, find_adapter
+from .expectations import load_expectations
+from .process import commands as process_commands
+from .protocol import Capabilities, find_adapter
 from .records import Record, Result
 from .registry import all_checks
 from .report import print_failure, print_result, write_json, write_junit
 from .runner import LEVELS, UsageError, check_implementation, environment
-from .vectors import VectorError, load_vectors, verify_vector
+from .terminal import bar, exit_code, usage_errors
+from .vectors import load_vectors, verify_vector
 
 app = typer.Typer(
     help="Hold a RoFormer implementation against the contract.", no_args_is_help=True, add_completion=False
 )
 vectors_app = typer.Typer(help="Golden vectors: what other implementations returned.", no_args_is_help=True)
 app.add_typer(vectors_app, name="vectors")
+app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:python kit.py my_adapter.py"')(
+    process_commands.protocol
+)
 
 Implementation = Annotated[
-    str, typer.Argument(help="numpy, numpy-equations, tensorflow, or module:attribute", metavar="IMPLEMENTATION")
+    str,
+    typer.Argument(
+        help='numpy, numpy-equations, tensorflow, module:attribute, or "cmd:COMMAND LINE"', metavar="IMPLEMENTATION"
+    ),
 ]
 Json = Annotated[Path | None, typer.Option("--json", help="write the whole result to this file")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML for a CI server to this file")]
@@ -52,26 +58,27 @@ def check(
     junit: Junit = None,
 ) -> None:
     """Check an implementation: golden vectors and properties, with one table at the end."""
-    with _usage_errors(), _bar("checking") as advance:
+    with usage_errors(), bar("checking", console) as advance:
+        adapter = find_adapter(implementation)
         result = check_implementation(
-            find_adapter(implementation),
+            adapter,
             level=level,
             clauses=clause or (),
             seed=seed,
             k=budget_k,
             expected=load_expectations(expected) if expected else (),
-            progress=advance,
+            progress=_naming(advance),
             replay_name=implementation,
         )
     print_result(result, console)
     _write(result, json, junit)
-    raise typer.Exit(0 if result.conforms else 1)
+    raise typer.Exit(exit_code(adapter, result.conforms))
 
 
 @app.command(epilog="Example: roformer-conformance clauses MASK-6")
 def clauses(clause: Annotated[str, typer.Argument(help="a clause or a family; all when left out")] = "") -> None:
     """Print the contract, or one clause with its sources and its checks."""
-    with _usage_errors():
+    with usage_errors():
         known = load_clauses()
         chosen = select(known, clause) if clause else list(known.values())
         if not chosen:
@@ -94,7 +101,7 @@ def verify(
     json: Json = None,
 ) -> None:
     """Check the vectors' schema and hashes, then that an implementation returns what they recorded."""
-    with _usage_errors():
+    with usage_errors():
         adapter = find_adapter(implementation)
         dtypes = Capabilities.of(adapter).dtypes
         dtype = dtype or max(dtypes)
@@ -104,16 +111,16 @@ def verify(
         if dtype not in dtypes:
             raise UsageError(f"{implementation} computes in {', '.join(dtypes)}, not in {dtype!r}")
     records = []
-    with _bar("verifying") as advance:
+    with bar("verifying", console) as advance:
         for vector in vectors:
-            records.append(verify_vector(adapter, vector, dtype, implementation))
-            advance(records[-1], len(vectors))
+            records.append(verify_vector(adapter, vector, dtype, shlex.quote(implementation)))
+            _naming(advance)(records[-1], len(vectors))
     result = Result(adapter.name, adapter.version, "vectors", 0, tuple(records), (), environment=environment())
     for record in result.failed:
         print_failure(record, console)
     console.print(_vectors_table(result, dtype))
     _write(result, json, None)
-    raise typer.Exit(0 if result.conforms else 1)
+    raise typer.Exit(exit_code(adapter, result.conforms))
 
 
 def _vectors_table(result: Result, dtype: str) -> Table:
@@ -155,33 +162,9 @@ def _described(clause: Clause) -> str:
     return "\n\n".join([*lines, f"Golden vectors: {', '.join(vectors) or 'none'}"])
 
 
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[Record, int], None]]:
-    """A progress bar on a terminal, nothing anywhere else."""
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-
-        def advance(record: Record, total: int) -> None:
-            progress.update(task, total=total, advance=1, description=f"{record.id} {record.head}")
-
-        yield advance
-
-
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    """What the user asked for cannot be done: one line on stderr, exit code 2."""
-    try:
-        yield
-    except (UsageError, AdapterError, ExpectationError, VectorError) as error:
-        print(f"roformer-conformance: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error
+def _naming(advance: Callable[[str, int], None]) -> Callable[[Record, int], None]:
+    """Progress by the names of records."""
+    return lambda record, total: advance(f"{record.id} {record.head}", total)
 
 
 def _write(result: Result, json: Path | None, junit: Path | None) -> None:

@@ -14,6 +14,7 @@ its outputs by name; several arrays of one kind as a tuple or as `hidden_states.
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -33,6 +34,14 @@ CALL_STYLES = ("keywords", "dict", "list", "tuple", "single")
 
 class AdapterError(Exception):
     """An adapter does not fit the protocol; the message says what is missing or wrong."""
+
+
+class Unsupported(Exception):
+    """An implementation does not have what it was asked for; such a check counts as not claimed, never as passed."""
+
+
+class ImplementationDied(Exception):
+    """The process of an implementation is gone; the message names the cause and the last that it printed."""
 
 
 class Model(Protocol):
@@ -77,7 +86,7 @@ class Capabilities:
     graph: bool = False  # a graph mode beside the eager one; no check asks for it yet
     keras: bool = False  # compile, fit, evaluate and predict; no check asks for them yet
     fixed_weights: bool = False  # weights that load cannot change; no check takes account of it yet
-    python_values: bool = False  # arguments reach the implementation as they are: lists, strings, sets, not only arrays
+    python_values: bool = False  # arguments reach the implementation as they are, with memory and type; no copies
     warnings: bool = False  # warnings are Python's own: of the module `warnings`, or of `logging`
     output_objects: bool = False  # what a call returns is what the implementation's own users get
     tokenizer: bool = False  # adapter.tokenizer(folder with vocab.txt), called as the transformers library's tokenizers
@@ -122,13 +131,19 @@ KNOWN_ADAPTERS = {
 
 
 def find_adapter(name: str) -> Any:
-    """The adapter that a command line names: one of KNOWN_ADAPTERS, or `module:attribute`.
+    """The adapter that a command line names: one of KNOWN_ADAPTERS, `module:attribute`, or `cmd:COMMAND LINE`.
 
-    The attribute is an adapter, or a class or function that makes one.
+    The attribute is an adapter, or a class or function that makes one. A command line starts a process that speaks the
+    protocol of `process`.
 
     Raises:
-        AdapterError: nothing goes by that name, or the module cannot be imported.
+        AdapterError: nothing goes by that name, the module cannot be imported, or the process does not start.
+        ImplementationDied: the process died before it said what it is.
     """
+    if name.startswith("cmd:"):
+        from .process import ProcessAdapter  # needs jsonschema
+
+        return ProcessAdapter(shlex.split(name.removeprefix("cmd:")))
     module, separator, attribute = KNOWN_ADAPTERS.get(name, name).partition(":")
     if not separator:
         known = ", ".join(KNOWN_ADAPTERS)

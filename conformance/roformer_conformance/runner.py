@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import time
 import traceback
 import zlib
@@ -17,7 +18,7 @@ from hypothesis import seed as hypothesis_seed
 from .budget import FAILS_AT
 from .clauses import load_clauses, select
 from .expectations import Expectation, judged, require_known
-from .protocol import Adapter, Capabilities
+from .protocol import Adapter, Capabilities, ImplementationDied, Unsupported
 from .records import Record, Result
 from .registry import Check, all_checks
 from .requirements import inapplicable
@@ -77,7 +78,7 @@ def check_implementation(
     checks, vectors = _selected(wanted)
     started = time.perf_counter()
     preparation = adapter.prepare() if hasattr(adapter, "prepare") else 0.0
-    name = replay_name or adapter.name
+    name = shlex.quote(replay_name or adapter.name)
     jobs: list[Callable[[], Record]] = [
         partial(run_job, adapter, job, level, seed, k, name) for job in plan(checks, capabilities)
     ]
@@ -148,7 +149,7 @@ def run_job(
     started = time.perf_counter()
     case, failure = attempts.result(lambda: attempts(job.check.typical(job.head, drawn_from)))
     more = max(1, round(LEVELS[level] * job.check.effort)) - 1
-    if more and (shrink or not failure):
+    if more and (shrink or not failure) and not attempts.ended:
         search = _search(attempts, job, drawn_from, more, shrink)
         smaller, found = attempts.result(search)
         case, failure = (smaller, found) if found else (case, failure)
@@ -159,9 +160,9 @@ def run_job(
         clause=job.check.clause,
         head=job.head,
         dtype=job.dtype,
-        status="failed" if failure else "passed",
+        status="failed" if failure else "passed" if attempts.count else "not_claimed",
         claim=job.check.claim,
-        message=failure,
+        message=failure or ("" if attempts.count else f"needs {attempts.unsupported}"),
         case=case.described() if failure and case else "",
         grade=attempts.trial.grade or None,
         examples=attempts.count,
@@ -171,25 +172,40 @@ def run_job(
     )
 
 
+class _Ended(BaseException):
+    """The implementation died: nothing below may catch this, and nobody looks for a smaller case that kills."""
+
+
 @dataclass
 class _Attempts:
-    """A check under trial, and what it was tried on."""
+    """A check under trial, and what it was tried on; a case that asks for what is unsupported was not tried."""
 
     check: Check
     trial: Trial
     count: int = 0
     latest: Case | None = None
+    unsupported: str = ""
+    ended: bool = False
 
     def __call__(self, case: Case) -> None:
         """Try the check on one case."""
         self.count += 1
         self.latest = case
-        self.check.function(self.trial, case)
+        try:
+            self.check.function(self.trial, case)
+        except Unsupported as reason:
+            self.unsupported = str(reason)
+            self.count -= 1
+        except ImplementationDied as death:
+            self.ended = True
+            raise _Ended(str(death)) from death
 
     def result(self, attempt: Callable[[], None]) -> tuple[Case | None, str]:
         """The case that `attempt` ended with, and why it failed; "" when it did not."""
         try:
             attempt()
+        except _Ended as death:
+            return self.latest, str(death)
         except Violation as violation:
             return self.latest, str(violation)
         except Exception as error:  # whatever an implementation throws at a legitimate call is its failure

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 
 from .budget import FAILS_AT, Verdict, judge
 from .oracle import Oracle
-from .protocol import Adapter, Array, Capabilities, Outputs, flatten
+from .protocol import Adapter, Array, Capabilities, Outputs, Unsupported, flatten
 from .records import Record
 from .resources import fixtures_folder
 from .trial import tap_position
@@ -148,6 +148,8 @@ def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", 
     started, grade = time.perf_counter(), None
     try:
         verdicts = _verdicts(vector, _call(adapter, vector, dtype), dtype, k)
+    except Unsupported as reason:
+        return _record(vector, dtype, "not_claimed", f"needs {reason}")
     except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
         failure = f"{type(error).__name__}: {error}"
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..protocol import ImplementationDied, Unsupported
 from ..registry import check
 from ..strategies import HIDDEN_ACTS, Case
 from ..trial import TRACES, Trial, Violation, expect, without_warnings
@@ -188,6 +189,8 @@ def _agrees_with_activation(trial: Trial, case: Case, name: str) -> None:
     inputs = changed.inputs()
     try:
         got = trial.call(trial.load(changed), inputs, **TRACES)
+    except (Unsupported, ImplementationDied):
+        raise
     except Exception as error:
         raise Violation(f"hidden_act={name!r} gives {type(error).__name__}: {error}") from error
     expect(

@@ -75,7 +75,7 @@ def keywords_work_without_ids(trial: Trial, case: Case) -> None:
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
-@check("IN-4.1", "memory-layout", effort=0.5, min_batch=2, min_seq_len=3)
+@check("IN-4.1", "memory-layout", effort=0.5, needs=("python_values",), min_batch=2, min_seq_len=3)
 def memory_layout_does_not_matter(trial: Trial, case: Case) -> None:
     """Non-contiguous, reversed, column-major and read-only arrays give the same result, bit for bit."""
     inputs = case.inputs()
@@ -96,7 +96,7 @@ def every_integer_type_is_equal(trial: Trial, case: Case) -> None:
     _equal_with_other_arrays(trial, case, inputs, types)
 
 
-@check("IN-4.3", "inputs-stay", heads="all", effort=0.3)
+@check("IN-4.3", "inputs-stay", heads="all", effort=0.3, needs=("python_values",))
 def inputs_are_not_changed(trial: Trial, case: Case) -> None:
     """A call changes no array that it was given."""
     for inputs in (_full(case), {"inputs_embeds": case.embeddings(), "attention_mask": case.attention_mask()}):
