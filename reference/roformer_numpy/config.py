@@ -102,7 +102,9 @@ class RoFormerConfig:
         self._set(embedding_size=self.hidden_size if self.embedding_size is None else self.embedding_size)
         self._resolve_labels()
         for name, rule in FIELD_RULES.items():
-            self._set(**{name: _checked(name, getattr(self, name), rule)})
+            value = getattr(self, name)
+            if value is not DEFAULTS.get(name, ...):  # the defaults fit their rules
+                object.__setattr__(self, name, _checked(name, value, rule))
         _check_rules_between_fields(self)
 
     def _set(self, **values: object) -> None:
@@ -187,6 +189,12 @@ FIELD_RULES: dict[str, Any] = {
     name: rule
     for name, rule in get_type_hints(RoFormerConfig, include_extras=True).items()
     if name in {item.name for item in dataclasses.fields(RoFormerConfig)}
+}
+
+DEFAULTS: dict[str, Any] = {
+    item.name: item.default
+    for item in dataclasses.fields(RoFormerConfig)
+    if item.default is not dataclasses.MISSING and item.default is not None
 }
 
 

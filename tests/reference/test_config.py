@@ -11,12 +11,14 @@ from collections import OrderedDict, UserDict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roformer_numpy import ConfigError, RoFormerConfig, RoFormerError
+from roformer_numpy.config import DEFAULTS, FIELD_RULES
 
 from ..support import config_of
 
@@ -64,6 +66,12 @@ def test_every_default_is_the_documented_one(name: str) -> None:
     value = getattr(RoFormerConfig(), name)
     assert value == DOCUMENTED[name]
     assert type(value) is type(DOCUMENTED[name])
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_every_default_fits_its_rule(name: str) -> None:
+    """A default is not checked again in every configuration that leaves it as it is."""
+    assert msgspec.convert(DEFAULTS[name], FIELD_RULES[name]) == DEFAULTS[name]
 
 
 @pytest.mark.parametrize("name", ACTS)
