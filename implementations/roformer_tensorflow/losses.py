@@ -1,4 +1,7 @@
-"""The losses, one number for each thing that is predicted (LOSS-1 to LOSS-7)."""
+"""The losses, one number for each thing that is predicted (LOSS-1 to LOSS-7), and how sample weights weigh them.
+
+Losses are computed in float32 or float64, also where a mixed policy makes the logits narrower.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,17 @@ from roformer_numpy.config import RoFormerConfig
 from .outputs import Fields
 
 NO_LABEL = -100
+POSITIONS = ("start_positions", "end_positions")
+
+
+def wide(x: tf.Tensor) -> tf.Tensor:
+    """x in a type of at least 32 bits."""
+    return x if x.dtype.size >= 4 else tf.cast(x, tf.float32)
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """−log softmax(logits)[label]: (n, classes), (n,) → (n,)."""
-    return -tf.gather(tf.nn.log_softmax(logits), labels, axis=-1, batch_dims=1)
+    return -tf.gather(tf.nn.log_softmax(wide(logits)), labels, axis=-1, batch_dims=1)
 
 
 def token_loss(fields: Fields, labels: Mapping[str, Any], config: RoFormerConfig) -> tf.Tensor:
@@ -33,7 +42,7 @@ def causal_lm_loss(fields: Fields, labels: Mapping[str, Any], config: RoFormerCo
 
 def sequence_loss(fields: Fields, labels: Mapping[str, Any], config: RoFormerConfig) -> tf.Tensor:
     """The loss of each row as the configuration's task says, (batch,) (LOSS-5)."""
-    logits, wanted = fields["logits"], labels["labels"]
+    logits, wanted = wide(fields["logits"]), labels["labels"]
     if config.task == "single_label_classification":
         return cross_entropy(logits, tf.reshape(wanted, (-1,)))
     wanted = tf.cast(tf.reshape(wanted, (-1, config.num_labels)), logits.dtype)
@@ -49,8 +58,14 @@ def choice_loss(fields: Fields, labels: Mapping[str, Any], config: RoFormerConfi
 
 def span_loss(fields: Fields, labels: Mapping[str, Any], config: RoFormerConfig) -> tf.Tensor:
     """Half of start's and end's cross-entropies; a position beyond the sequence counts 0, (batch,) (LOSS-6)."""
-    start = _position_loss(fields["start_logits"], labels["start_positions"])
-    return (start + _position_loss(fields["end_logits"], labels["end_positions"])) / 2
+    start, end = position_losses(fields, labels)
+    return (start + end) / 2
+
+
+def position_losses(fields: Fields, labels: Mapping[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+    """The cross-entropies of starts and of ends, (batch,) each."""
+    start, end = (labels[name] for name in POSITIONS)
+    return _position_loss(fields["start_logits"], start), _position_loss(fields["end_logits"], end)
 
 
 def _position_loss(logits: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:

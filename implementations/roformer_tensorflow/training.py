@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
+from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.errors import InputError
 
-from .inputs import bound
-from .losses import reduced
+from .compiling import on_logits
+from .feeding import LABELS, arranged
+from .inputs import as_tensor, bound
+from .losses import POSITIONS, reduced
 from .outputs import TFModelOutput
+from .weighting import weighted_mean
 
 
 class TrainsOnItsOwnLoss:
@@ -20,10 +25,46 @@ class TrainsOnItsOwnLoss:
 
     Labels come inside x, in the documented formats, or as y: an array, a mapping of names, or for question answering
     the pair of start and end. A loss given to `compile` is computed on the logits, or by name where y is a mapping.
+    The reported loss is Keras': each batch's mean loss, weighted by its number of rows.
     """
 
     head: ClassVar[str]
+    config: RoFormerConfig
     _compile_loss: Any
+    _compile_metrics: Any
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **options: Any) -> None:
+        """As keras.Model.compile; "sparse_categorical_crossentropy" and its siblings by name are read as on logits.
+
+        Without a loss the model trains on its own, also where it was compiled with one before.
+        """
+        self._compile_loss = self._compile_metrics = None  # Keras keeps them from the last time
+        super().compile(optimizer, on_logits(loss, self.head), *args, **options)  # type: ignore[misc]
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile a model that was loaded; Keras itself refuses where `compile` is a subclass's own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+
+    def fit(self, *args: Any, **named: Any) -> Any:
+        """As keras.Model.fit; class_weight works where a row has one class."""
+        return super().fit(**self._arranged(keras.Model.fit, args, named))  # type: ignore[misc]
+
+    def evaluate(self, *args: Any, **named: Any) -> Any:
+        """As keras.Model.evaluate."""
+        return super().evaluate(**self._arranged(keras.Model.evaluate, args, named))  # type: ignore[misc]
+
+    def predict(self, *args: Any, **named: Any) -> Any:
+        """As keras.Model.predict: every output, the batches put together field by field."""
+        return super().predict(**self._arranged(keras.Model.predict, args, named))  # type: ignore[misc]
+
+    def train_on_batch(self, *args: Any, **named: Any) -> Any:
+        """As keras.Model.train_on_batch."""
+        return super().train_on_batch(**self._arranged(keras.Model.train_on_batch, args, named))  # type: ignore[misc]
+
+    def test_on_batch(self, *args: Any, **named: Any) -> Any:
+        """As keras.Model.test_on_batch."""
+        return super().test_on_batch(**self._arranged(keras.Model.test_on_batch, args, named))  # type: ignore[misc]
 
     def train_step(self, data: Any) -> Any:
         """One step of `fit`."""
@@ -41,26 +82,34 @@ class TrainsOnItsOwnLoss:
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
-        """The loss of one batch, a scalar."""
+        """The loss of one batch, a scalar: mean(l), or with sample_weight Σ w·l / n (see `weighting`)."""
         if self._compile_loss is not None:
-            return super().compute_loss(x, y, _predicted(y, y_pred), sample_weight, training)  # type: ignore[misc]
+            wanted = _as_compiled(self._compile_loss, _wanted(x, y))
+            return super().compute_loss(x, wanted, _predicted(wanted, y_pred), sample_weight, training)  # type: ignore[misc]
         if y_pred.loss is None:
             raise InputError("there are no labels to train on: give them in x by name, or as y")
-        return reduced(y_pred.loss, "mean")
+        if sample_weight is None:
+            return reduced(y_pred.loss, "mean")
+        labels = {name: as_tensor(name, x[name], "float32") for name in LABELS if name in x}
+        return weighted_mean(self.head, y_pred, labels, sample_weight, self.config)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The metrics that `compile` was given, on the logits or by name."""
-        predicted = y_pred if y is None else _predicted(y, y_pred)
-        return super().compute_metrics(x, y, predicted, sample_weight)  # type: ignore[misc]
+        wanted = _wanted(x, y)
+        return super().compute_metrics(x, wanted, _predicted(wanted, y_pred), sample_weight)  # type: ignore[misc]
+
+    def _arranged(self, method: Any, args: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of one of Keras' methods by name, in a form in which Keras drops nothing."""
+        given = inspect.signature(method).bind(self, *args, **named)
+        arguments = {name: value for name, value in given.arguments.items() if name not in ("self", "kwargs")}
+        return arranged({**arguments, **given.arguments.get("kwargs", {})}, self.head, self.config, self._compile_loss)
 
     def _with_labels_inside(self, data: Any) -> tuple[Any, Any, Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         named = _named(self.head, x)
         if self._compile_loss is not None:
             return named, y, sample_weight
-        if sample_weight is not None:
-            raise InputError("sample_weight has no effect on a loss that the model computes; compile with a loss")
-        return named | _labels(self.head, y), y, None
+        return named | _labels(self.head, y), y, sample_weight
 
 
 def _named(head: str, x: Any) -> dict[str, Any]:
@@ -74,8 +123,25 @@ def _labels(head: str, y: Any) -> dict[str, Any]:
     if isinstance(y, Mapping):
         return dict(y)
     if head == "question_answering":
-        return dict(zip(("start_positions", "end_positions"), y, strict=True))
+        return dict(zip(POSITIONS, y, strict=True))
     return {"labels": y}
+
+
+def _wanted(x: Mapping[str, Any], y: Any) -> Any:
+    """What losses and metrics of the caller's own are given: y, or the labels inside x, without the labels' names."""
+    source = x if y is None else y
+    if not isinstance(source, Mapping) or not set(source) & set(LABELS):
+        return y
+    given = [source[name] for name in LABELS if source.get(name) is not None]
+    return tuple(given) if len(given) > 1 else given[0]
+
+
+def _as_compiled(compiled: Any, y: Any) -> Any:
+    """y under the one name for which a loss was compiled, `loss={"logits": …}`."""
+    losses = compiled._user_loss
+    if isinstance(losses, Mapping) and len(losses) == 1 and not isinstance(y, Mapping):
+        return {next(iter(losses)): y}
+    return y
 
 
 def _predicted(y: Any, y_pred: TFModelOutput) -> Any:
