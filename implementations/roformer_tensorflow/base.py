@@ -14,6 +14,7 @@ from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.errors import InputError, InputTypeError, shown
 from roformer_numpy.weights import Array, Weights, initialize
 
+from .compiled import CompiledCall, Functions
 from .context import Maker
 from .embeddings import Embeddings
 from .encoder import Encoder
@@ -73,6 +74,7 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         self.head_layer: Any = HEAD_LAYERS[self.head](make) if self.head != "base" else None
         self.angles = angle_table(self.config.max_position_embeddings, self.config.head_dim)
         self.built = True
+        self.functions = Functions(lambda tensors, static: self.run({**tensors, **static}))
         assign(self, weights)
 
     def set_seed(self, seed: int) -> None:
@@ -83,10 +85,15 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Run the model on inputs in any documented format; see `call` for the arguments.
 
+        Inside a `tf.function` shapes, types and values that are concrete are checked while tracing. A value that is
+        only known when the graph runs then fails an assertion that says the same; XLA, which cannot raise, gets NaN
+        for every result of the value's row. `as_function` checks before it traces.
+
         Raises:
             InputError, InputTypeError: naming argument, position, value and what is allowed.
+            tf.errors.InvalidArgumentError: the same, from inside a running graph.
 
-        Source: IN-1 to IN-8, ERR-1 to ERR-11.
+        Source: IN-1 to IN-9, ERR-1 to ERR-11.
         """
         if is_traced((inputs, named)):
             with surviving_autograph():
@@ -94,7 +101,29 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
                 arguments = traced(given, self.config, self.head, self.compute_dtype, self.honour_call_flags)
         else:
             arguments = checked(bound(self.head, inputs, named), self.config, self.head, self.compute_dtype)
+        return self.run(arguments)
+
+    def run(self, arguments: Mapping[str, Any]) -> Any:
+        """Run the model on named tensors and switches that were checked."""
         return super().__call__(**arguments)
+
+    def as_function(self, *, jit_compile: bool = False, honour_call_flags: bool | None = None) -> CompiledCall:
+        """This model as a function that runs in a graph, and checks concrete arguments before it traces them.
+
+        Args:
+            jit_compile: whether XLA compiles the graph; it does so again for every new shape.
+            honour_call_flags: follow a call's output switches, by default as the model does (IN-9).
+
+        Returns:
+            a callable that takes what the model takes and gives what it gives in graph mode; it stays valid when the
+            model's weights change, or their shapes.
+
+        Example: `fast = model.as_function(jit_compile=True); logits = fast([[101, 7, 42, 102]]).logits`
+
+        Source: IN-9, ERR, LIFE-5.
+        """
+        honours = self.honour_call_flags if honour_call_flags is None else honour_call_flags
+        return CompiledCall(self, jit_compile, honours)
 
     def _run(self, given: Mapping[str, Any], training: bool) -> TFModelOutput | tuple[Any, ...]:
         """What each model's `call` returns."""

@@ -38,6 +38,8 @@ def outputs_of(model: keras.Model, given: Given, training: bool) -> TFModelOutpu
     }
     encoded = _encode(model, given, training, fine)
     fields = _fields(model, encoded.hidden_states[-1], given, training)
+    if fine is not None:  # once more: an activation such as relu may make a number of NaN again
+        fields = {name: spoiled_unless(fine, value) for name, value in fields.items()}
     if "labels" in given or "start_positions" in given:
         fields["loss"] = reduced(LOSSES[model.head](fields, given, model.config), model.config.loss_reduction)
     return TFModelOutput({**fields, **_extras(model, encoded, given)})
@@ -73,13 +75,18 @@ def _forward(model: keras.Model, rows: Given, batch: Any, seq_len: Any, training
         head_mask=_head_mask(model, rows.get("head_mask")),
         past_key_values=cached,
         encoder_hidden_states=rows.get("encoder_hidden_states"),
-        encoder_attention_mask=rows.get("encoder_attention_mask"),
+        encoder_attention_mask=_encoder_mask(rows),
     )
 
 
 def _shaped(value: tf.Tensor | None, shape: Any, default: Any, dtype: tf.DType) -> tf.Tensor:
     """What was given, refused by TensorFlow where it has another size (a graph would broadcast it), or the default."""
     return default(shape, dtype) if value is None else tf.reshape(value, shape)
+
+
+def _encoder_mask(rows: Given) -> tf.Tensor | None:
+    mask, states = rows.get("encoder_attention_mask"), rows.get("encoder_hidden_states")
+    return mask if mask is None or states is None else _shaped(mask, tf.shape(states)[:2], tf.ones, tf.bool)
 
 
 def _head_mask(model: keras.Model, head_mask: tf.Tensor | None) -> tf.Tensor | None:

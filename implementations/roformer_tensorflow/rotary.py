@@ -28,8 +28,12 @@ def angle_table(max_positions: int, head_dim: int) -> Table:
 
 
 def rotation_of(table: Table, first: Any, last: Any, dtype: str) -> Rotation:
-    """The rows of positions `first` to `last` − 1 as constants of `dtype`; the bounds may be tensors."""
-    cos, sin = (tf.constant(part, dtype)[first:last] for part in table)
+    """The rows of positions `first` to `last` − 1 as constants of `dtype`; the bounds may be tensors.
+
+    Positions beyond the table are refused by TensorFlow: what a slice would leave of them, a graph might broadcast.
+    """
+    shape = (last - first, table[0].shape[1])
+    cos, sin = (tf.reshape(tf.constant(part, dtype)[first:last], shape) for part in table)
     return cos, sin
 
 

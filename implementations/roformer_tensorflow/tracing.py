@@ -1,6 +1,7 @@
 """Arguments of a call that is traced: in `tf.function`, under XLA, or in Keras' functional API (IN-9).
 
-Shapes, types and names are checked while tracing; values, which are not known yet, by `guards` when the graph runs.
+Shapes, types and names are checked while tracing, and so are values that are concrete; values that are not known yet
+are checked by `guards` when the graph runs.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import tensorflow as tf
 
 from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.errors import InputError, InputTypeError
+from roformer_numpy.validation import validate
 
-from .inputs import INTEGERS, as_tensor
+from .inputs import as_tensor
+from .shapes import check_shapes, check_types
 
 FLAGS = ("output_attentions", "output_hidden_states")
 
@@ -46,10 +49,14 @@ def surviving_autograph() -> Iterator[None]:
         raise TracedInputTypeError(str(error)) from error
 
 
+def has_symbols(arguments: Any) -> bool:
+    """Whether some argument stands for values that are not known yet."""
+    return any(_is_symbol(value) for value in keras.tree.flatten(arguments))
+
+
 def is_traced(arguments: Any) -> bool:
     """Whether this call builds a graph instead of computing at once."""
-    symbolic = any(isinstance(value, keras.KerasTensor) for value in keras.tree.flatten(arguments))
-    return symbolic or not tf.executing_eagerly()
+    return not tf.executing_eagerly() or has_symbols(arguments)
 
 
 def traced(given: Given, config: RoFormerConfig, head: str, dtype: str, honour_call_flags: bool) -> Given:
@@ -59,15 +66,44 @@ def traced(given: Given, config: RoFormerConfig, head: str, dtype: str, honour_c
     no plain tuple; an argument that differs is named in one warning. `honour_call_flags` follows the argument instead.
 
     Raises:
-        InputError, InputTypeError: what can be seen without values: missing arguments, ranks, lengths, types.
+        InputError, InputTypeError: what can be seen without values (missing arguments, ranks, lengths, types), and
+            values that are concrete.
     """
     _check_sequence(given)
+    _check_concrete(given, config, head, dtype)
     tensors = {name: _tensor(name, value, dtype) for name, value in given.items()}
-    _check_types(tensors)
-    _check_shapes(tensors, config, head)
+    check_types(tensors, config, head)
+    check_shapes(tensors, config, head)
     if honour_call_flags:
         return tensors
-    return {**tensors, **_documented_switches(given, config)}
+    switches, complaint = documented_switches(given, config)
+    if complaint:
+        warnings.warn(complaint, stacklevel=3)
+    return {**tensors, **switches}
+
+
+def documented_switches(given: Given, config: RoFormerConfig) -> tuple[Given, str]:
+    """The switches that count in a graph, and what to tell a caller whose own differ; "" where they do not (IN-9)."""
+    documented = {name: getattr(config, name) for name in FLAGS} | {"return_dict": True}
+    differing = [f"{name}={given[name]}" for name, value in documented.items() if given.get(name, value) != value]
+    complaint = (
+        f"{', '.join(differing)} has no effect in graph mode, where the configuration decides what is returned and "
+        "the result is never a plain tuple; construct the model with honour_call_flags=True to follow the call"
+    )
+    return documented, complaint if differing else ""
+
+
+def _is_symbol(value: Any) -> bool:
+    return isinstance(value, keras.KerasTensor | tf.Variable | keras.Variable) or bool(tf.is_symbolic_tensor(value))
+
+
+def _check_concrete(given: Given, config: RoFormerConfig, head: str, dtype: str) -> None:
+    """Refuse wrong values that are known already, where the sequence itself is: the rules begin with it."""
+    known = {name: value for name, value in given.items() if not has_symbols(value)}
+    if "start_positions" not in known or "end_positions" not in known:
+        known = {name: value for name, value in known.items() if not name.endswith("_positions")}
+    if "input_ids" in known or "inputs_embeds" in known:
+        validate(known, config, head, dtype)
 
 
 def _tensor(name: str, value: Any, dtype: str) -> Any:
@@ -76,59 +112,8 @@ def _tensor(name: str, value: Any, dtype: str) -> Any:
     return as_tensor(name, value, dtype)
 
 
-def _check_types(tensors: Given) -> None:
-    for name in tensors.keys() & set(INTEGERS):
-        dtype = keras.backend.standardize_dtype(tensors[name].dtype)
-        if "int" not in dtype:
-            raise InputTypeError(f"{name} has dtype {dtype}, expected integers")
-
-
 def _check_sequence(given: Given) -> None:
     present = [name for name in ("input_ids", "inputs_embeds") if name in given]
     if len(present) != 1:
         got = "both were given" if present else "neither was given"
         raise InputError(f"exactly one of input_ids and inputs_embeds is needed, {got}")
-
-
-def _check_shapes(tensors: Given, config: RoFormerConfig, head: str) -> None:
-    lead = 3 if head == "multiple_choice" else 2
-    ranks = {"input_ids": lead, "attention_mask": lead, "token_type_ids": lead, "inputs_embeds": lead + 1}
-    for name in ranks.keys() & tensors.keys():
-        shape = _shape(tensors[name])
-        if shape is not None and len(shape) != ranks[name]:
-            raise InputError(f"{name} has shape {shape} of rank {len(shape)}, expected rank {ranks[name]}")
-    shape = _shape(tensors["input_ids"] if "input_ids" in tensors else tensors["inputs_embeds"])
-    _check_alike(tensors, shape, lead)
-    seq_len = None if shape is None else shape[lead - 1]
-    if seq_len is not None and not 1 <= seq_len <= config.max_position_embeddings:
-        raise InputError(
-            f"the sequence has seq_len {seq_len}, allowed are 1 to "
-            f"max_position_embeddings={config.max_position_embeddings}"
-        )
-
-
-def _check_alike(tensors: Given, shape: tuple[int | None, ...] | None, lead: int) -> None:
-    """Refuse token types, and without a cache a mask, of other lengths than the sequence where both are known."""
-    cached = "past_key_values" in tensors
-    for name in {"token_type_ids"} | (set() if cached else {"attention_mask"}):
-        other = _shape(tensors[name]) if name in tensors else None
-        for got, expected in zip(other or (), (shape or ())[:lead], strict=False):
-            if got is not None and expected is not None and got != expected:
-                raise InputError(f"{name} has shape {other}, expected {(shape or ())[:lead]}")
-
-
-def _shape(tensor: Any) -> tuple[int | None, ...] | None:
-    """What is known of a shape; a symbolic tensor of Keras has a plain tuple, one of TensorFlow perhaps no rank."""
-    return None if getattr(tensor.shape, "rank", 0) is None else tuple(tensor.shape)
-
-
-def _documented_switches(given: Given, config: RoFormerConfig) -> Given:
-    documented = {name: getattr(config, name) for name in FLAGS} | {"return_dict": True}
-    differing = [f"{name}={given[name]}" for name, value in documented.items() if given.get(name, value) != value]
-    if differing:
-        warnings.warn(
-            f"{', '.join(differing)} has no effect in graph mode, where the configuration decides what is returned and "
-            "the result is never a plain tuple; construct the model with honour_call_flags=True to follow the call",
-            stacklevel=4,
-        )
-    return documented
