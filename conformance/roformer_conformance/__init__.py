@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .levels import UsageError
     from .protocol import Adapter, AdapterError, Model
     from .records import Record, Result
-    from .runner import UsageError, check_implementation
+    from .runner import check_implementation
     from .testing import parametrize_with_checks
     from .trial import Violation
 
@@ -32,7 +33,7 @@ _HOMES = {
     "Model": "protocol",
     "Record": "records",
     "Result": "records",
-    "UsageError": "runner",
+    "UsageError": "levels",
     "Violation": "trial",
     "check_implementation": "runner",
     "parametrize_with_checks": "testing",

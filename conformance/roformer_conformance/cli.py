@@ -16,12 +16,13 @@ from rich.table import Table
 from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
 from .expectations import load_expectations
+from .levels import FRESH, LEVELS, UsageError, seed_for
 from .process import commands as process_commands
 from .protocol import Capabilities, find_adapter
 from .records import Record, Result
 from .registry import all_checks
 from .report import print_failure, print_result, write_json, write_junit
-from .runner import LEVELS, UsageError, check_implementation, environment
+from .runner import check_implementation, environment
 from .terminal import bar, exit_code, usage_errors
 from .vectors import load_vectors, verify_vector
 
@@ -51,9 +52,12 @@ def check(
     implementation: Implementation,
     level: Annotated[str, typer.Option(help=f"how many examples: {', '.join(LEVELS)}")] = "default",
     clause: Annotated[list[str] | None, typer.Option(help="only this clause, family or check; may be repeated")] = None,
-    seed: Annotated[int, typer.Option(help="another seed draws other examples", min=0)] = 0,
+    seed: Annotated[
+        str, typer.Option(help=f"draws other examples; left out: 0, at level deep outside CI {FRESH}", metavar="N")
+    ] = "",
     expected: Annotated[Path | None, typer.Option(help="TOML file of known failures, each with id and reason")] = None,
     budget_k: Annotated[float, typer.Option(help="the grade R at which a result fails", min=0.0)] = FAILS_AT,
+    workers: Annotated[int, typer.Option(help="processes that share the work; the result is the same", min=1)] = 1,
     json: Json = None,
     junit: Junit = None,
 ) -> None:
@@ -64,11 +68,12 @@ def check(
             adapter,
             level=level,
             clauses=clause or (),
-            seed=seed,
+            seed=seed_for(level, seed),
             k=budget_k,
             expected=load_expectations(expected) if expected else (),
             progress=_naming(advance),
             replay_name=implementation,
+            workers=workers,
         )
     print_result(result, console)
     _write(result, json, junit)

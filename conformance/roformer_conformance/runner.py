@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import platform
 import shlex
 import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 
@@ -18,22 +19,17 @@ from hypothesis import seed as hypothesis_seed
 from .budget import FAILS_AT
 from .clauses import load_clauses, select
 from .expectations import Expectation, judged, require_known
-from .protocol import Adapter, Capabilities, ImplementationDied, Unsupported
+from .levels import LEVELS, UsageError, all_types, examples
+from .protocol import Adapter, Capabilities, ImplementationDied, Unsupported, find_adapter
 from .records import Record, Result
 from .registry import Check, all_checks
 from .requirements import inapplicable
 from .strategies import Case
 from .trial import Trial, Violation
-from .vectors import Vector, load_vectors, verify_vector
-
-# Cases that each check is tried on, on each head: a typical one, and what is left drawn by Hypothesis.
-LEVELS = {"smoke": 1, "default": 10, "deep": 150}
+from .vectors import Vector, load_vectors, vector_record, verify_vector
+from .workers import Attempt, spread
 
 Progress = Callable[[Record, int], None]
-
-
-class UsageError(ValueError):
-    """The suite was asked for something that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,7 @@ def check_implementation(
     expected: Sequence[Expectation] = (),
     progress: Progress | None = None,
     replay_name: str | None = None,
+    workers: int = 1,
 ) -> Result:
     """Run every check that `adapter` claims to stand, and every golden vector that it claims to be able to compute.
 
@@ -65,32 +62,38 @@ def check_implementation(
         expected: failures that are known and have to happen, see `expectations`.
         progress: called after each check with its record and the number of all.
         replay_name: how a command line names the adapter; its own name by default.
+        workers: processes that run the checks; the records and their order are the same for any number. More than one
+            need a `replay_name` by which each finds the adapter, or an adapter that can be pickled.
 
     Raises:
         AdapterError: the adapter does not fit the protocol.
-        UsageError: an unknown level, or a clause that does not exist.
+        UsageError: an unknown level, a clause that does not exist, or an adapter that cannot be taken to workers.
         ExpectationError: an expected failure of a check that is not run.
     """
     if level not in LEVELS:
         raise UsageError(f"level {level!r} is not one of {', '.join(LEVELS)}")
+    if workers < 1:
+        raise UsageError(f"workers={workers} is not 1 or more")
     capabilities = Capabilities.of(adapter)
     wanted = list(clauses)
     checks, vectors = _selected(wanted)
     started = time.perf_counter()
-    preparation = adapter.prepare() if hasattr(adapter, "prepare") else 0.0
     name = shlex.quote(replay_name or adapter.name)
-    jobs: list[Callable[[], Record]] = [
-        partial(run_job, adapter, job, level, seed, k, name) for job in plan(checks, capabilities)
-    ]
-    # a level of its own is not worth the oracle's runs around each vector: smoke takes the widest type alone
-    dtypes = capabilities.dtypes[-1:] if level == "smoke" else capabilities.dtypes
-    jobs += [partial(verify_vector, adapter, vector, dtype, name, k) for dtype in dtypes for vector in vectors]
+    jobs = attempts(adapter, checks, vectors, level, seed, k, name)
     records = [_not_claimed(check, capabilities) for check in checks if not check.heads_for(capabilities)]
     require_known(expected, runs(checks, vectors, capabilities))
-    for job in jobs:
-        records.append(judged(job(), expected))
+    preparation = adapter.prepare() if hasattr(adapter, "prepare") and workers == 1 else 0.0
+    if workers == 1:
+        arriving: Iterable[tuple[int, Record]] = ((number, job.run()) for number, job in enumerate(jobs))
+    else:
+        prepare = partial(_prepared, _maker(adapter, replay_name), wanted, level, seed, k, name)
+        arriving = spread(prepare, jobs, workers, getattr(adapter, "deaths", None))
+    came: dict[int, Record] = {}
+    for number, record in arriving:
+        came[number] = judged(record, expected)
         if progress is not None:
-            progress(records[-1], len(jobs))
+            progress(came[number], len(jobs))
+    records += [came[number] for number in range(len(jobs))]
     return Result(
         implementation=adapter.name,
         version=adapter.version,
@@ -105,6 +108,50 @@ def check_implementation(
     )
 
 
+def attempts(
+    adapter: Adapter,
+    checks: Iterable[Check],
+    vectors: Iterable[Vector],
+    level: str,
+    seed: int,
+    k: float,
+    name: str,
+) -> list[Attempt]:
+    """Everything that is run for an implementation: checks first, then golden vectors."""
+    capabilities = Capabilities.of(adapter)
+    tried = [
+        Attempt(_planned(job, _replay(job, level, seed, k, name)), partial(run_job, adapter, job, level, seed, k, name))
+        for job in plan(checks, capabilities, level)
+    ]
+    # a level of its own is not worth the oracle's runs around each vector: smoke takes the widest type alone
+    dtypes = capabilities.dtypes[-1:] if level == "smoke" else capabilities.dtypes
+    return tried + [
+        Attempt(vector_record(vector, dtype, "failed", ""), partial(verify_vector, adapter, vector, dtype, name, k))
+        for dtype in dtypes
+        for vector in vectors
+    ]
+
+
+def _prepared(
+    make: Callable[[], Adapter], wanted: list[str], level: str, seed: int, k: float, name: str
+) -> tuple[Adapter, list[Attempt]]:
+    """In a worker: the adapter, ready, and the same attempts as in the process that started it."""
+    adapter = make()
+    if hasattr(adapter, "prepare"):
+        adapter.prepare()
+    return adapter, attempts(adapter, *_selected(wanted), level, seed, k, name)
+
+
+def _maker(adapter: Adapter, name: str | None) -> Callable[[], Adapter]:
+    """What gives a worker the adapter: its name, or itself."""
+    if name is not None:
+        return partial(find_adapter, name)
+    try:
+        return partial(pickle.loads, pickle.dumps(adapter))
+    except Exception as error:  # pickling runs the adapter's own code
+        raise UsageError(f"{adapter.name} cannot be taken to other processes, use workers=1: {error}") from error
+
+
 def runs(checks: Iterable[Check], vectors: Iterable[Vector], capabilities: Capabilities) -> set[tuple[str, str]]:
     """The ids of checks and vectors, and the heads, that are run for an implementation."""
     planned = {(job.check.id, job.head) for job in plan(checks, capabilities)}
@@ -117,7 +164,7 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system(), **packages}
 
 
-def plan(checks: Iterable[Check], capabilities: Capabilities) -> list[_Job]:
+def plan(checks: Iterable[Check], capabilities: Capabilities, level: str = "default") -> list[_Job]:
     """Each check on each head and type that the implementation claims; types beyond the first on one head alone.
 
     A tokenizer computes in no floating-point type, so that its checks run once.
@@ -125,8 +172,8 @@ def plan(checks: Iterable[Check], capabilities: Capabilities) -> list[_Job]:
     jobs = []
     for check in checks:
         for number, head in enumerate(check.heads_for(capabilities)):
-            all_types = number == 0 and "tokenizer" not in check.needs
-            jobs += [_Job(check, head, dtype) for dtype in capabilities.dtypes[: None if all_types else 1]]
+            typed = number == 0 and "tokenizer" not in check.needs and all_types(level, check.clause.partition("-")[0])
+            jobs += [_Job(check, head, dtype) for dtype in capabilities.dtypes[: None if typed else 1]]
     return jobs
 
 
@@ -148,28 +195,33 @@ def run_job(
     drawn_from = zlib.crc32(f"{seed} {job.check.id} {job.head} {job.dtype}".encode())
     started = time.perf_counter()
     case, failure = attempts.result(lambda: attempts(job.check.typical(job.head, drawn_from)))
-    more = max(1, round(LEVELS[level] * job.check.effort)) - 1
+    more = examples(level, job.check.effort) - 1
     if more and (shrink or not failure) and not attempts.ended:
         search = _search(attempts, job, drawn_from, more, shrink)
         smaller, found = attempts.result(search)
         case, failure = (smaller, found) if found else (case, failure)
-    replay = f"roformer-conformance check {name or adapter.name} --clause {job.check.id} --level {level} --seed {seed}"
-    replay += "" if k == FAILS_AT else f" --budget-k {k:g}"
-    return Record(
-        id=job.check.id,
-        clause=job.check.clause,
-        head=job.head,
-        dtype=job.dtype,
+    return replace(
+        _planned(job, _replay(job, level, seed, k, name or adapter.name) if failure else ""),
         status="failed" if failure else "passed" if attempts.count else "not_claimed",
-        claim=job.check.claim,
         message=failure or ("" if attempts.count else f"needs {attempts.unsupported}"),
         case=case.described() if failure and case else "",
         grade=attempts.trial.grade or None,
         examples=attempts.count,
         seconds=time.perf_counter() - started,
-        replay=replay if failure else "",
-        also=job.check.also,
     )
+
+
+def _planned(job: _Job, replay: str) -> Record:
+    """What is known of a check's record before it is run."""
+    check = job.check
+    return Record(
+        check.id, check.clause, job.head, job.dtype, "failed", claim=check.claim, replay=replay, also=check.also
+    )
+
+
+def _replay(job: _Job, level: str, seed: int, k: float, name: str) -> str:
+    again = f"roformer-conformance check {name} --clause {job.check.id} --level {level} --seed {seed}"
+    return again + ("" if k == FAILS_AT else f" --budget-k {k:g}")
 
 
 class _Ended(BaseException):

@@ -217,6 +217,7 @@ def choose_case(
     masks: Sequence[str] = MASKS,
     profiles: Sequence[str] = ("strong",),
     min_batch: int = 1,
+    max_batch: int = 4,
     min_seq_len: int = 1,
     max_seq_len: int = 11,
     **config: Any,
@@ -227,7 +228,7 @@ def choose_case(
         chosen["is_decoder"] = True
     taken = {value for value in chosen.values() if type(value) is int}
     seq_len = choose.integer(min_seq_len, max_seq_len)
-    batch = choose.integer(min_batch, 4)
+    batch = choose.integer(min_batch, max_batch)
     return Case(
         head=head,
         config=chosen,

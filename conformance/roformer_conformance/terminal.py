@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .expectations import ExpectationError
+from .levels import UsageError
 from .protocol import AdapterError, ImplementationDied
-from .runner import UsageError
 from .vectors import VectorError
 
 

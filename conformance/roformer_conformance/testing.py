@@ -48,7 +48,7 @@ def _attempts(
     adapter: Adapter, capabilities: Capabilities, level: str, seed: int
 ) -> Iterator[tuple[str, str, str, Callable[[], Record]]]:
     """Name of the item, id of the check, head, and what runs it."""
-    for job in plan(all_checks().values(), capabilities):
+    for job in plan(all_checks().values(), capabilities, level):
         run = partial(run_job, adapter, job, level, seed)
         yield f"{job.check.id}[{job.head}-{job.dtype}]", job.check.id, job.head, run
     dtype = capabilities.dtypes[-1]

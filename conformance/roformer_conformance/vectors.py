@@ -144,12 +144,12 @@ def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", 
     missing = [need for need in vector.needs() if not getattr(capabilities, need)]
     missing += [] if vector.head in capabilities.heads else [f"head {vector.head}"]
     if missing:
-        return _record(vector, dtype, "not_claimed", f"needs {', '.join(missing)}")
+        return vector_record(vector, dtype, "not_claimed", f"needs {', '.join(missing)}")
     started, grade = time.perf_counter(), None
     try:
         verdicts = _verdicts(vector, _call(adapter, vector, dtype), dtype, k)
     except Unsupported as reason:
-        return _record(vector, dtype, "not_claimed", f"needs {reason}")
+        return vector_record(vector, dtype, "not_claimed", f"needs {reason}")
     except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
         failure = f"{type(error).__name__}: {error}"
     else:
@@ -157,7 +157,7 @@ def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", 
         failure = next((_message(vector, verdict) for verdict in verdicts if not verdict.passed), "")
     replay = f"roformer-conformance vectors verify {name or adapter.name} --case {vector.id} --dtype {dtype}"
     return replace(
-        _record(vector, dtype, "failed" if failure else "passed", failure),
+        vector_record(vector, dtype, "failed" if failure else "passed", failure),
         grade=grade,
         seconds=time.perf_counter() - started,
         replay=replay if failure else "",
@@ -221,7 +221,8 @@ def _message(vector: Vector, verdict: Verdict) -> str:
     return f"{where} {verdict.reason}{values}; guards against: {vector.described['guards_against']}"
 
 
-def _record(vector: Vector, dtype: str, status: str, message: str) -> Record:
+def vector_record(vector: Vector, dtype: str, status: str, message: str) -> Record:
+    """What came of one golden vector, but for its grade, seconds and replay line."""
     source = vector.described["source"]
     return Record(
         id=vector.check_id,

@@ -33,7 +33,9 @@ def agrees_on_large_scores(trial: Trial, case: Case) -> None:
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
-@check("NUM-1.1", "parity-long", effort=0.2, min_seq_len=150, max_seq_len=170, max_position_embeddings=192)
+@check(
+    "NUM-1.1", "parity-long", effort=0.2, max_batch=2, min_seq_len=150, max_seq_len=170, max_position_embeddings=192
+)  # fmt: skip
 def agrees_on_long_sequences(trial: Trial, case: Case) -> None:
     """A sequence of more than a hundred tokens gives the oracle's outputs: angles stay exact at large positions."""
     inputs = case.inputs()

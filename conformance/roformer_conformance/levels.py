@@ -1,0 +1,51 @@
+"""How much is tried, and which examples: the levels, and where a run's seed comes from."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
+
+
+class UsageError(ValueError):
+    """The suite was asked for something that does not exist."""
+
+
+# Cases that each check is tried on, on each head: a typical one, and what is left drawn by Hypothesis.
+LEVELS: Mapping[str, int] = MappingProxyType({"smoke": 1, "default": 10, "deep": 150})
+
+# The seed where nobody asks for another one: the same examples on every machine and every day.
+FIXED_SEED = 0
+
+# What a command line says for a seed that was never tried before.
+FRESH = "fresh"
+
+
+def examples(level: str, effort: float) -> int:
+    """The cases of a check at a level, at least the typical one."""
+    return max(1, round(LEVELS[level] * effort))
+
+
+def all_types(level: str, family: str) -> bool:
+    """Whether checks of a family run in every type; at smoke level only agreement with the oracle does (NUM)."""
+    return level != "smoke" or family == "NUM"
+
+
+def seed_for(level: str, asked: str = "") -> int:
+    """The seed of a run: the one that is asked for; else a fresh one at deep level, but a fixed one in CI.
+
+    Args:
+        level: one of LEVELS.
+        asked: a number, "fresh", or nothing.
+
+    Raises:
+        UsageError: `asked` is neither a number of 0 or more nor "fresh".
+    """
+    if asked == FRESH or (not asked and level == "deep" and not os.environ.get("CI")):
+        return secrets.randbelow(2**31)
+    if not asked:
+        return FIXED_SEED
+    if not (asked.isascii() and asked.isdigit()):
+        raise UsageError(f"--seed {asked!r} is neither a number of 0 or more nor {FRESH!r}")
+    return int(asked)
