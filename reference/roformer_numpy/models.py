@@ -169,10 +169,11 @@ class RoFormerBase:
         components: str | Components = "kernels",
         **overrides: Any,
     ) -> Self:
-        """A model from a Hugging Face folder: config.json and model.safetensors, in one file or in shards.
+        """A model from a folder: config.json and weights, in one file or in shards, in any format that is read.
 
         Args:
-            folder: a directory on this machine; nothing is downloaded.
+            folder: a directory on this machine, with model.safetensors, pytorch_model.bin, tf_model.h5 or an original
+                checkpoint of TensorFlow 1; of several the first counts. Nothing is downloaded.
             seed: of head tensors that the folder lacks.
             dtype: float32 or float64.
             components: "kernels" or "equations".

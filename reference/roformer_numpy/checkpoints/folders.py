@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,19 @@ def read_config(folder: str | os.PathLike[str], **overrides: Any) -> RoFormerCon
     raise CheckpointError(f"{folder} has no {CONFIG_FILE}; it holds {_listing(root)}")
 
 
-def read_tensors(folder: str | os.PathLike[str]) -> dict[str, Array]:
+def read_tensors(folder: str | os.PathLike[str], on_read: Callable[[int], object] | None = None) -> dict[str, Array]:
     """Every tensor of a model folder by its PyTorch name, in PyTorch's layout, whatever the format.
+
+    Args:
+        folder: on this machine.
+        on_read: called with the bytes of each tensor when it was read, to show how far the reading is.
 
     Raises:
         CheckpointError: no weights in the folder, a damaged or foreign file, values that are not finite, or a format
             whose package is not installed.
     """
     root = existing_folder(folder)
-    return collected(format_of(root).tensors(root))
+    return collected(format_of(root).tensors(root), on_read)
 
 
 def format_of(root: Path) -> Format:

@@ -50,7 +50,8 @@ def write_folder(
     root.mkdir(parents=True, exist_ok=True)
     tensors = mapping_from_tree(weights, config, head)
     described = {**config.to_dict(), "architectures": [ARCHITECTURES[head]]}
-    described["torch_dtype"] = weights.embeddings.word.dtype.name
+    for key in {"torch_dtype", "dtype"} & {"torch_dtype", *described}:  # newer releases call it dtype
+        described[key] = weights.embeddings.word.dtype.name
     _write_weights(root, tensors, max_shard_size)
     RoFormerConfig.from_dict(described).to_json_file(root / CONFIG_FILE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy, which several formats look up by name)
@@ -34,7 +34,7 @@ def finite(path: Path, name: str, array: Array) -> Array:
     return array
 
 
-def collected(tensors: Tensors) -> dict[str, Array]:
+def collected(tensors: Tensors, on_read: Callable[[int], object] | None = None) -> dict[str, Array]:
     """Every tensor by its name; one that is stored twice, as some writers do, must be the same both times.
 
     Raises:
@@ -45,4 +45,6 @@ def collected(tensors: Tensors) -> dict[str, Array]:
         if name in found and not np.array_equal(found[name], array):
             raise CheckpointError(f"the checkpoint holds two different tensors that are both {name}")
         found[name] = array
+        if on_read is not None:
+            on_read(array.nbytes)
     return found
