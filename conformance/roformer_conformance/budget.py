@@ -13,7 +13,7 @@ exactly where the oracle has them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,15 @@ class Verdict:
     index: tuple[int, ...] = ()
     got: float = 0.0
     expected: float = 0.0
+    budget: float = 0.0  # how far the element at `index` may lie from `expected`
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What honest arithmetic costs at one output, S of the budget, in both norms."""
+
+    mean: float  # root mean square; of a loss in units of max(1, |loss|)
+    worst: float  # the worst element, in units of its row
 
 
 def judge(
@@ -59,6 +68,19 @@ def judge(
         rows: bool (batch, seq_len), the positions that count; None counts all.
         k: the grade at which it fails.
     """
+    return judge_within(tap, got, oracle, lambda: spread(tap, oracle, runs, dtype, rows), dtype, rows, k)
+
+
+def judge_within(
+    tap: str,
+    got: Array,
+    oracle: Array,
+    honest: Callable[[], Spread],
+    dtype: str,
+    rows: Array | None = None,
+    k: float = FAILS_AT,
+) -> Verdict:
+    """`judge` by a spread that was measured before, or is when it is needed."""
     if got.shape != oracle.shape:
         return Verdict(tap, np.inf, False, f"has shape {got.shape}, expected {oracle.shape}")
     if got.size == 0:
@@ -71,31 +93,41 @@ def judge(
             tap, np.inf, False, "is not finite where the oracle is, or the other way round", unequal,
             float(got[unequal]), float(oracle[unequal]),
         )  # fmt: skip
-    return _judge_finite(tap, got.astype(np.float64), oracle, runs, dtype, rows, k)
+    return _judge_finite(tap, got.astype(np.float64), oracle, honest(), dtype, rows, k)
 
 
-def _judge_finite(
-    tap: str, got: Array, oracle: Array, runs: Sequence[Array], dtype: str, rows: Array | None, k: float
-) -> Verdict:
-    weight = _row_weight(tap, oracle, rows)
-    unit = _row_unit(tap, oracle)
+def spread(tap: str, oracle: Array, runs: Sequence[Array], dtype: str, rows: Array | None = None) -> Spread:
+    """What the legitimate `runs` are off by; at least the floor of one output's own rounding."""
+    weight, unit = row_weight(tap, oracle, rows), _row_unit(tap, oracle)
     mean_unit = unit if tap.startswith("loss") else 1.0
     size = np.where(np.isfinite(oracle), np.abs(oracle), 0.0) * weight
     floor = FLOOR_FACTOR * float(np.finfo(dtype).eps) / 2
-    error = _error(got, oracle, weight)
     honest = [_error(run.astype(np.float64), oracle, weight) for run in runs]
-    grade = max(
-        _grade(_rms(error / mean_unit), [_rms(run / mean_unit) for run in honest], floor * _rms(size / mean_unit)),
-        _grade(_worst(error / unit), [_worst(run / unit) for run in honest], floor * _worst(size / unit)),
+    return Spread(
+        mean=max(_typical([_rms(run / mean_unit) for run in honest]), floor * _rms(size / mean_unit)),
+        worst=max(_typical([_worst(run / unit) for run in honest]), floor * _worst(size / unit)),
     )
+
+
+def _judge_finite(
+    tap: str, got: Array, oracle: Array, honest: Spread, dtype: str, rows: Array | None, k: float
+) -> Verdict:
+    unit = _row_unit(tap, oracle)
+    mean_unit = unit if tap.startswith("loss") else 1.0
+    error = _error(got, oracle, row_weight(tap, oracle, rows))
+    grade = max(_grade(_rms(error / mean_unit), honest.mean), _grade(_worst(error / unit), honest.worst))
     index = tuple(int(axis) for axis in np.unravel_index(int((error / unit).argmax()), got.shape))
     reason = "" if grade <= k else f"is {grade:.3g} times what honest {dtype} arithmetic costs, allowed are {k:g}"
-    return Verdict(tap, grade, grade <= k, reason, index, float(got[index]), float(oracle[index]))
+    budget = k * honest.worst * float(unit[index])
+    return Verdict(tap, grade, grade <= k, reason, index, float(got[index]), float(oracle[index]), budget)
 
 
-def _grade(error: float, honest: Sequence[float], floor: float) -> float:
-    spread = max(float(np.quantile(honest, QUANTILE)) if honest else 0.0, floor)
-    return 0.0 if error == 0.0 else error / spread if spread > 0.0 else np.inf
+def _grade(error: float, honest: float) -> float:
+    return 0.0 if error == 0.0 else error / honest if honest > 0.0 else np.inf
+
+
+def _typical(errors: Sequence[float]) -> float:
+    return float(np.quantile(errors, QUANTILE)) if errors else 0.0
 
 
 def _error(got: Array, oracle: Array, weight: Array) -> Array:
@@ -103,7 +135,7 @@ def _error(got: Array, oracle: Array, weight: Array) -> Array:
         return np.where(np.isfinite(oracle), np.abs(got - oracle), 0.0) * weight
 
 
-def _row_weight(tap: str, oracle: Array, rows: Array | None) -> Array:
+def row_weight(tap: str, oracle: Array, rows: Array | None) -> Array:
     """1 where an element counts: all of it, or the positions (queries, for attention weights) that `rows` names."""
     if rows is None or oracle.shape[:1] != rows.shape[:1]:
         return np.ones_like(oracle)

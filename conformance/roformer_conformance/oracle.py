@@ -28,6 +28,9 @@ _ROUNDED = (
     "cross_entropy", "active_cross_entropy", "span_cross_entropy", "squared_error", "binary_cross_entropy",
 )  # fmt: skip
 
+# Given the right components, the ones that are exchanged, by name.
+Swap = Callable[[Components], Mapping[str, Callable[..., Any]]]
+
 
 def schema(config: Mapping[str, Any], head: str) -> dict[str, tuple[int, ...]]:
     """Flat Hugging Face names and shapes of all weights that the model called `head` has."""
@@ -50,6 +53,14 @@ class Oracle:
     def run(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """Every output in float64."""
         return self._run(inputs, options, "float64", EQUATIONS)
+
+    def altered(self, inputs: Mapping[str, Any], options: Mapping[str, Any], swap: Swap) -> Outputs:
+        """Every output in float64 by equations some of which `swap` has exchanged: it is given the right ones."""
+        changed = dict(swap(EQUATIONS))
+        components = replace(EQUATIONS, name="altered", **changed)
+        if "feed_forward" not in changed:  # the definition's own would go on with the right activation
+            components = replace(components, feed_forward=_feed_forward_over(components))
+        return self._run(inputs, options, "float64", components)
 
     def legitimate_runs(
         self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = 8
@@ -92,7 +103,9 @@ def perturbed(generator: np.random.Generator, dtype: str) -> Components:
     def rounded(function: Callable[..., Array]) -> Callable[..., Array]:
         def run(*args: Any) -> Array:
             result = function(*args)
-            return (result * (1.0 + unit * generator.uniform(-1.0, 1.0, result.shape))).astype(result.dtype)
+            uniform = generator.random(result.shape, np.float32)  # its own rounding does not matter, its cost does
+            factor = np.multiply(uniform, 2.0 * unit, dtype=np.float64) + (1.0 - unit)
+            return (result * factor).astype(result.dtype)
 
         return run
 
@@ -102,10 +115,6 @@ def perturbed(generator: np.random.Generator, dtype: str) -> Components:
         first, rest = order[:cut], order[cut:]
         return x[..., first] @ kernel[first] + (x[..., rest] @ kernel[rest] + bias)
 
-    def feed_forward(x: Array, intermediate: Any, output: Any, hidden_act: str) -> Array:
-        inner = components.activate(components.dense(x, intermediate.kernel, intermediate.bias), hidden_act)
-        return components.dense(inner, output.kernel, output.bias)
-
     def rotary_table(positions: Array, head_dim: int, dtype: str) -> tuple[Array, Array]:
         cos, sin = EQUATIONS.rotary_table(positions, head_dim, "float64")
         # angles are float64 whatever the type, and off by their own rounding: more, the larger the position
@@ -113,7 +122,15 @@ def perturbed(generator: np.random.Generator, dtype: str) -> Components:
         return (cos - turn * sin).astype(dtype), (sin + turn * cos).astype(dtype)
 
     changed: dict[str, Any] = {name: rounded(getattr(EQUATIONS, name)) for name in _ROUNDED}
-    components = replace(
-        EQUATIONS, **changed | {"dense": rounded(dense), "feed_forward": feed_forward, "rotary_table": rotary_table}
-    )
-    return components
+    components = replace(EQUATIONS, **changed | {"dense": rounded(dense), "rotary_table": rotary_table})
+    return replace(components, feed_forward=_feed_forward_over(components))
+
+
+def _feed_forward_over(components: Components) -> Callable[..., Array]:
+    """The feed-forward of a table: its own dense layers and activation."""
+
+    def feed_forward(x: Array, intermediate: Any, output: Any, hidden_act: str) -> Array:
+        inner = components.activate(components.dense(x, intermediate.kernel, intermediate.bias), hidden_act)
+        return components.dense(inner, output.kernel, output.bias)
+
+    return feed_forward

@@ -92,11 +92,10 @@ class Trial:
         given = dict(options or {})
         expected = oracle.run(inputs, given)
         runs = oracle.legitimate_runs(inputs, given, self.dtype)
-        missing = sorted(expected.keys() - got.keys())
-        expect(not missing, f"outputs are missing: {', '.join(missing)}")
         if rows is None and "attention_mask" in inputs:
-            rows = _query_rows(inputs)
+            rows = query_rows(inputs)
         for tap in sorted(expected, key=tap_position):
+            expect(tap in got, f"outputs are missing: {', '.join(sorted(expected.keys() - got.keys()))}")
             verdict = judge(tap, got[tap], expected[tap], [run[tap] for run in runs], self.dtype, rows, self.k)
             self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
             _raise_unless_passed(verdict)
@@ -271,7 +270,7 @@ def tap_position(tap: str) -> tuple[int, int, str]:
     return (stage, 2 * layer + (name != "hidden_states") if stage == 0 else 0, tap)
 
 
-def _query_rows(inputs: Mapping[str, Any]) -> Array:
+def query_rows(inputs: Mapping[str, Any]) -> Array:
     """Which positions of the call are tokens: the mask without what is cached, choices as rows."""
     mask = np.asarray(inputs["attention_mask"]).astype(bool)
     sequence = inputs["input_ids"] if "input_ids" in inputs else inputs["inputs_embeds"]
