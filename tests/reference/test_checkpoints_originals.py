@@ -22,7 +22,8 @@ from roformer_numpy.checkpoints.tensorflow_names import original_name
 
 from ..support import MODELS, SIZES, good_call, same
 from .conftest import Build
-from .tensorflow_files import original_arrays, write_tensorflow1
+from .pytorch_archive import write_pytorch
+from .tensorflow_files import original_arrays, write_h5, write_tensorflow1
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="the extra [tensorflow] is not installed")
@@ -206,3 +207,24 @@ def test_tensorflow_is_named_when_it_is_not_installed_and_imported_only_here(fol
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert finished.returncode == 1
     assert re.search(r"needs TensorFlow to be read: pip install .roformer-reference\[tensorflow-cpu\]", finished.stderr)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5", PREFIX])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TensorFlow's own, at import
+def test_our_tensorflow_models_read_the_same_files(build: Build, tmp_path: Path, name: str) -> None:
+    """TFRoFormerForMaskedLM.from_pretrained takes every format, with the weights that were stored."""
+    from roformer_tensorflow import TFRoFormerForMaskedLM
+
+    model = build("masked_lm")
+    model.save_pretrained(tmp_path)
+    tensors = model.to_weights()
+    (tmp_path / "model.safetensors").unlink()
+    if name == PREFIX:
+        write_tensorflow1(tmp_path / name, original_arrays(tensors))
+    elif name == "tf_model.h5":
+        write_h5(tmp_path / name, tensors, "masked_lm")
+    else:
+        write_pytorch(tmp_path / name, tensors)
+    loaded = TFRoFormerForMaskedLM.from_pretrained(tmp_path, dtype="float64").to_weights()
+    assert loaded.keys() == tensors.keys()
+    assert all(np.array_equal(loaded[name], tensors[name]) for name in tensors)
