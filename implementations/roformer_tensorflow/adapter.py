@@ -6,17 +6,23 @@ The suite is not imported: an adapter is any object with a name, a version, capa
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
+
+import tensorflow as tf
 
 from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.validation.binding import argument_order, keyword_only
 
 from .base import DTYPES, TFRoFormerBase
+from .compiled import CompiledCall
+from .gradients import loss_gradients
 from .models import MODELS
 from .outputs import TFModelOutput
+from .pool import Pool
 
 CAPABILITIES: Mapping[str, Any] = MappingProxyType(
     {
@@ -32,37 +38,80 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "saving": True,
         "overrides": True,
         "generation": True,
+        "gradients": True,
+        "graph": True,
+        "keras": True,
         "python_values": True,
         "warnings": True,
         "output_objects": True,
+        "tokenizer": True,
         "profile": "documented",
     }
 )
 
 
-class TensorFlowAdapter:
-    """Loads our Keras models for a suite and calls them eagerly."""
+# How a call is executed, and by what name a command line asks for it.
+MODES: Mapping[str, str] = MappingProxyType(
+    {"eager": "tensorflow", "graph": "tensorflow:graph", "xla": "tensorflow:xla"}
+)
 
-    name = "tensorflow"
+
+class TensorFlowAdapter:
+    """Loads our Keras models for a suite and calls them eagerly, in a graph, or compiled by XLA.
+
+    In a graph, calls go through `as_function` with the switch that gives the word to the call's own flags; `execute`
+    is what has the documented behaviour (IN-9). `generate` is a loop in Python whose steps are eager in every mode.
+    """
+
     capabilities = CAPABILITIES
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "eager") -> None:
+        self.mode, self.name = mode, MODES[mode]
         self.version = version("roformer-reference")
+        self._pool = Pool()
 
-    def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> EagerModel:
+    def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> LoadedModel:
         """The model called `head` with the given flat Hugging Face weights."""
-        return EagerModel(MODELS[head].from_weights(RoFormerConfig.from_dict(config), weights, dtype=dtype))
+        model = self._pool.load(head, RoFormerConfig.from_dict(config), weights, dtype)
+        loaded = LoadedModel(model, self.mode)
+        loaded.lent = self._pool.lend(loaded, model)
+        return loaded
 
-    def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> EagerModel:
-        """The model that `EagerModel.save` wrote to `path`; `overrides` are fields of its configuration."""
-        return EagerModel(MODELS[head].from_pretrained(path, dtype=dtype, **overrides))
+    def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> LoadedModel:
+        """The model that `LoadedModel.save` wrote to `path`; `overrides` are fields of its configuration."""
+        return LoadedModel(MODELS[head].from_pretrained(path, dtype=dtype, **overrides), self.mode)
+
+    def tokenizer(self, folder: str | os.PathLike[str]) -> Any:
+        """The tokenizer of a folder with vocab.txt: the one that the whole project shares."""
+        from roformer_numpy.tokenization import RoFormerTokenizer  # needs the extra [text]
+
+        return RoFormerTokenizer.from_pretrained(folder)
+
+    def dataset(self, examples: Any, batch_size: int) -> tf.data.Dataset:
+        """Batches of arrays in any nesting, as `fit` reads them."""
+        return tf.data.Dataset.from_tensor_slices(examples).batch(batch_size)
 
 
-class EagerModel:
+def graph_adapter() -> TensorFlowAdapter:
+    """The adapter that calls models in a graph."""
+    return TensorFlowAdapter("graph")
+
+
+def xla_adapter() -> TensorFlowAdapter:
+    """The adapter that calls models compiled by XLA."""
+    return TensorFlowAdapter("xla")
+
+
+class LoadedModel:
     """One loaded model, called in the styles that the contract knows (IN-2)."""
 
-    def __init__(self, model: TFRoFormerBase) -> None:
-        self.model = model
+    def __init__(self, model: TFRoFormerBase, mode: str = "eager") -> None:
+        self.model, self.mode = model, mode
+        self.run: Callable[..., Any] = model
+        if mode != "eager":
+            self.run = model.as_function(jit_compile=mode == "xla", honour_call_flags=True)
+        self.lent: weakref.finalize[..., Any] | None = None
+        self._functions: dict[str, CompiledCall] = {}
 
     def __call__(
         self, inputs: Mapping[str, Any], *, style: str = "keywords", options: Mapping[str, Any] | None = None
@@ -72,26 +121,48 @@ class EagerModel:
         Returns:
             the outputs by name; a plain tuple (return_dict=False) under the one name "tuple".
         """
+        return _by_name(self._call(inputs, style, self._named(options)))
+
+    def execute(self, inputs: Mapping[str, Any], options: Mapping[str, Any], mode: str) -> Mapping[str, Any]:
+        """Call by keywords in `mode`: "eager", "graph" or "xla", with the behaviour that is documented for it."""
+        run: Any = self.model
+        if mode != "eager":
+            made = self._functions.get(mode) or self.model.as_function(jit_compile=mode == "xla")
+            run = self._functions[mode] = made
+        return _by_name(run(**inputs, **self._named(options)))
+
+    def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The mean of the losses as "loss", and its gradients by every weight and by inputs_embeds where given."""
+        return loss_gradients(self.model, inputs, self._named(options), self.run)
+
+    @property
+    def keras_model(self) -> TFRoFormerBase:
+        """The `keras.Model` itself, with compile, fit, evaluate and predict; it is lent to nobody else afterwards."""
+        if self.lent is not None:
+            self.lent.detach()
+        return self.model
+
+    def _named(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The options that go by keyword; the seed of dropout is set."""
         named = dict(options or {})
         if "seed" in named:
             self.model.set_seed(named.pop("seed"))
-        output = self._call(inputs, style, named)
-        return output if isinstance(output, TFModelOutput) else {"tuple": output}
+        return named
 
     def _call(self, given: Mapping[str, Any], style: str, named: dict[str, Any]) -> Any:
         if style == "dict":
-            return self.model(given, **named)  # of whatever type the mapping is
+            return self.run(given, **named)  # of whatever type the mapping is
         inputs = dict(given)
         if style == "keywords":
-            return self.model(**inputs, **named)
+            return self.run(**inputs, **named)
         named |= {name: inputs.pop(name) for name in keyword_only(self.model.head) if name in inputs}
         if style == "single":
-            return self.model(inputs.pop("input_ids"), **inputs, **named)
+            return self.run(inputs.pop("input_ids"), **inputs, **named)
         order = argument_order(self.model.head)
         items = [inputs.get(name) for name in order]
         while items and items[-1] is None:
             items.pop()
-        return self.model({"list": list, "tuple": tuple}[style](items), **named)
+        return self.run({"list": list, "tuple": tuple}[style](items), **named)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to the folder `path`."""
@@ -108,3 +179,7 @@ class EagerModel:
     def generate(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         """Continue the prompts of `inputs`; only a causal language model can."""
         return self.model.generate(**inputs, **options)
+
+
+def _by_name(output: Any) -> Mapping[str, Any]:
+    return output if isinstance(output, TFModelOutput) else {"tuple": output}
