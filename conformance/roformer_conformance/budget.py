@@ -38,6 +38,9 @@ class Verdict:
     got: float = 0.0
     expected: float = 0.0
     budget: float = 0.0  # how far the element at `index` may lie from `expected`
+    mean_budget: float = (
+        0.0  # what the root mean square of all differences may be; of a loss, relative to max(1, |loss|)
+    )
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,9 @@ def _judge_finite(
     index = tuple(int(axis) for axis in np.unravel_index(int((error / unit).argmax()), got.shape))
     reason = "" if grade <= k else f"is {grade:.3g} times what honest {dtype} arithmetic costs, allowed are {k:g}"
     budget = k * honest.worst * float(unit[index])
-    return Verdict(tap, grade, grade <= k, reason, index, float(got[index]), float(oracle[index]), budget)
+    return Verdict(
+        tap, grade, grade <= k, reason, index, float(got[index]), float(oracle[index]), budget, k * honest.mean
+    )
 
 
 def _grade(error: float, honest: float) -> float:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .strategies import Case
 
 STATUSES = ("passed", "failed", "differs", "not_claimed")
 
@@ -25,6 +29,9 @@ class Record:
     seconds: float = 0.0
     replay: str = ""
     also: tuple[str, ...] = ()  # further clauses that it bears on
+    tried: Case | None = None  # what it failed on
+    diagnosis: tuple[str, ...] = ()  # where a failure sits and what it looks like, a sentence each
+    saved: str = ""  # the file that `roformer-conformance replay` takes
 
     @property
     def clauses(self) -> tuple[str, ...]:

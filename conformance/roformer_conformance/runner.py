@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
@@ -19,6 +20,7 @@ from hypothesis import seed as hypothesis_seed
 from .budget import FAILS_AT
 from .clauses import load_clauses, select
 from .expectations import Expectation, judged, require_known
+from .failures import Examiner
 from .levels import LEVELS, UsageError, all_types, examples
 from .protocol import Adapter, Capabilities, ImplementationDied, Unsupported, find_adapter
 from .records import Record, Result
@@ -50,6 +52,7 @@ def check_implementation(
     progress: Progress | None = None,
     replay_name: str | None = None,
     workers: int = 1,
+    failures: Path | None = None,
 ) -> Result:
     """Run every check that `adapter` claims to stand, and every golden vector that it claims to be able to compute.
 
@@ -64,6 +67,7 @@ def check_implementation(
         replay_name: how a command line names the adapter; its own name by default.
         workers: processes that run the checks; the records and their order are the same for any number. More than one
             need a `replay_name` by which each finds the adapter, or an adapter that can be pickled.
+        failures: a folder for one file a failure, see `failures`; none when left out.
 
     Raises:
         AdapterError: the adapter does not fit the protocol.
@@ -88,9 +92,10 @@ def check_implementation(
     else:
         prepare = partial(_prepared, _maker(adapter, replay_name), wanted, level, seed, k, name)
         arriving = spread(prepare, jobs, workers, getattr(adapter, "deaths", None))
+    examiner = Examiner(adapter, k, replay_name or adapter.name, failures)
     came: dict[int, Record] = {}
     for number, record in arriving:
-        came[number] = judged(record, expected)
+        came[number] = examiner.examined(judged(record, expected))
         if progress is not None:
             progress(came[number], len(jobs))
     records += [came[number] for number in range(len(jobs))]
@@ -205,6 +210,24 @@ def run_job(
         status="failed" if failure else "passed" if attempts.count else "not_claimed",
         message=failure or ("" if attempts.count else f"needs {attempts.unsupported}"),
         case=case.described() if failure and case else "",
+        tried=case if failure else None,
+        diagnosis=("the implementation died, and was not asked again",) if attempts.ended else (),
+        grade=attempts.trial.grade or None,
+        examples=attempts.count,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def run_case(adapter: Adapter, check: Check, case: Case, dtype: str, k: float = FAILS_AT) -> Record:
+    """Try one check on one case."""
+    attempts, started = _Attempts(check, Trial(adapter, dtype, k)), time.perf_counter()
+    _, failure = attempts.result(lambda: attempts(case))
+    return replace(
+        _planned(_Job(check, case.head, dtype), ""),
+        status="failed" if failure else "passed" if attempts.count else "not_claimed",
+        message=failure or ("" if attempts.count else f"needs {attempts.unsupported}"),
+        case=case.described(),
+        tried=attempts.latest,
         grade=attempts.trial.grade or None,
         examples=attempts.count,
         seconds=time.perf_counter() - started,

@@ -35,7 +35,8 @@ def write_junit(result: Result, path: Path) -> None:
         case = ElementTree.SubElement(suite, "testcase", classname=family, name=name, time=f"{record.seconds:.3f}")
         if record.status == "failed":
             failure = ElementTree.SubElement(case, "failure", message=_printable(record.message.partition("\n")[0]))
-            failure.text = _printable(f"{record.claim}\n{record.message}\ncase: {record.case}\nagain: {record.replay}")
+            told = (record.claim, record.message, f"case: {record.case}", *record.diagnosis, f"again: {record.replay}")
+            failure.text = _printable("\n".join(told))
         elif record.status != "passed":
             ElementTree.SubElement(case, "skipped", message=_printable(f"{record.status}: {record.message}"))
     ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)

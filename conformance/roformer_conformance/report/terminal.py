@@ -63,6 +63,7 @@ def _failure_panel(record: Record) -> Panel:
         lines.append(Text(f"case: {record.case}"))
     if record.grade:
         lines.append(Text(f"largest grade R: {record.grade:.3g}"))
+    lines += [Text(line, style="yellow") for line in record.diagnosis]
     title = Text(f"{record.id} [{record.head} {record.dtype}]")
     return Panel(Group(*lines), title=title, title_align="left", border_style="red")
 
