@@ -17,6 +17,7 @@ from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
 from .expectations import load_expectations
 from .levels import FRESH, LEVELS, UsageError, seed_for
+from .peers import commands as peer_commands
 from .process import commands as process_commands
 from .protocol import Capabilities, find_adapter
 from .records import Record, Result
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 vectors_app = typer.Typer(help="Golden vectors: what other implementations returned.", no_args_is_help=True)
 app.add_typer(vectors_app, name="vectors")
+app.add_typer(peer_commands.app, name="peers")
 app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:python kit.py my_adapter.py"')(
     process_commands.protocol
 )
@@ -38,7 +40,8 @@ app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:pyth
 Implementation = Annotated[
     str,
     typer.Argument(
-        help='numpy, numpy-equations, tensorflow, module:attribute, or "cmd:COMMAND LINE"', metavar="IMPLEMENTATION"
+        help='numpy, numpy-equations, tensorflow, a peer, module:attribute, or "cmd:COMMAND LINE"',
+        metavar="IMPLEMENTATION",
     ),
 ]
 Json = Annotated[Path | None, typer.Option("--json", help="write the whole result to this file")]

@@ -131,7 +131,7 @@ KNOWN_ADAPTERS = {
 
 
 def find_adapter(name: str) -> Any:
-    """The adapter that a command line names: one of KNOWN_ADAPTERS, `module:attribute`, or `cmd:COMMAND LINE`.
+    """The adapter that a command line names: of KNOWN_ADAPTERS, a peer, `module:attribute`, or `cmd:COMMAND LINE`.
 
     The attribute is an adapter, or a class or function that makes one. A command line starts a process that speaks the
     protocol of `process`.
@@ -146,7 +146,13 @@ def find_adapter(name: str) -> Any:
         return ProcessAdapter(shlex.split(name.removeprefix("cmd:")))
     module, separator, attribute = KNOWN_ADAPTERS.get(name, name).partition(":")
     if not separator:
-        known = ", ".join(KNOWN_ADAPTERS)
+        from .peers.manifests import all_peers
+
+        if name in all_peers():
+            from .peers.environments import start_peer  # needs platformdirs
+
+            return start_peer(all_peers()[name])
+        known = ", ".join((*KNOWN_ADAPTERS, *all_peers()))
         raise AdapterError(f"no implementation is called {name!r}; known are {known}, or module:attribute")
     try:
         found = getattr(importlib.import_module(module), attribute)

@@ -178,7 +178,15 @@ def _checked(path: Path, validator: Any) -> Vector:
 def _call(adapter: Adapter, vector: Vector, dtype: str) -> Outputs:
     weights = {name: np.asarray(array, dtype) for name, array in vector.weights().items()}
     model = adapter.load(vector.head, dict(vector.described["config"]), weights, dtype)
-    return flatten(model(vector.inputs(), style="keywords", options=dict(vector.described["options"])))
+    inputs = {name: _typed(value, dtype) for name, value in vector.inputs().items()}
+    return flatten(model(inputs, style="keywords", options=dict(vector.described["options"])))
+
+
+def _typed(value: Any, dtype: str) -> Any:
+    """An argument with its floating-point arrays in the type that is computed in, those of a cache too."""
+    if isinstance(value, tuple):
+        return tuple(_typed(item, dtype) for item in value)
+    return value.astype(dtype) if value.dtype.kind == "f" else value
 
 
 def _verdicts(vector: Vector, got: Outputs, dtype: str, k: float) -> list[Verdict]:

@@ -25,6 +25,7 @@ from roformer_conformance.protocol import (
     flatten,
 )
 from roformer_conformance.runner import check_implementation
+from roformer_conformance.trial import heard_warnings
 
 FOLDER = Path(__file__).parent / "processes"
 TABLE = np.arange(12.0).reshape(4, 3)
@@ -108,10 +109,14 @@ def test_exceptions_of_the_implementations_own_are_the_nearest_of_pythons() -> N
         started("OwnException").load("base", {}, WEIGHTS, "float32")(IDS)
 
 
-def test_warnings_cross_over(echo: ProcessAdapter) -> None:
-    """A warning in the process is one here."""
-    with pytest.warns(UserWarning, match=r"pooler\.dense is missing"):
-        echo.load("base", {}, {"embeddings.word_embeddings.weight": TABLE}, "float32")
+def test_warnings_cross_over(echo: ProcessAdapter, capfd: pytest.CaptureFixture[str]) -> None:
+    """A warning in the process is heard by a check that listens, and else by nobody."""
+    without = {"embeddings.word_embeddings.weight": TABLE}
+    with heard_warnings() as heard:
+        echo.load("base", {}, without, "float32")
+    assert heard == ["pooler.dense is missing"]
+    echo.load("base", {}, without, "float32")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_models_are_saved_loaded_pruned_and_resized(echo: ProcessAdapter, tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_the_wheel_holds_our_packages_and_nothing_else(wheel: list[str]) -> None:
-    """Three import packages and the metadata; no tests, no benchmarks, no stray top-level names."""
+    """Four import packages and the metadata; no tests, no benchmarks, no stray top-level names."""
     tops = {name.split("/")[0] for name in wheel}
     packages = {name for name in tops if not name.endswith(".dist-info")}
-    assert packages == {"roformer_numpy", "roformer_conformance", "roformer_tensorflow"}
+    assert packages == {"roformer_numpy", "roformer_conformance", "roformer_tensorflow", "roformer_peers"}
     assert len(tops - packages) == 1
 
 
@@ -41,9 +41,12 @@ def test_the_wheel_holds_our_packages_and_nothing_else(wheel: list[str]) -> None
         "roformer_numpy/kernels/attention.py",
         "roformer_conformance/py.typed",
         "roformer_conformance/SPEC.md",
+        "roformer_conformance/process/messages.schema.json",
         "roformer_conformance/fixtures/case.schema.json",
         "roformer_conformance/fixtures/vectors/base-plain.json",
         "roformer_conformance/fixtures/weights/plain.safetensors",
+        "roformer_peers/transformers_pytorch_5/peer.toml",
+        "roformer_peers/transformers_pytorch_5/requirements.txt",
     ],
 )
 def test_the_wheel_holds_what_the_commands_read(wheel: list[str], file: str) -> None:

@@ -20,7 +20,7 @@ HOMES = {
     "platformdirs": ("roformer_numpy/kernels/", "roformer_conformance/peers/"),
     "safetensors": (
         "roformer_numpy/checkpoints/", "roformer_conformance/vectors.py", "roformer_conformance/kit.py",
-        "roformer_conformance/process/arguments.py",
+        "roformer_conformance/process/arguments.py", "roformer_peers/",
     ),
     "ml_dtypes": ("roformer_numpy/checkpoints/",),
     "msgspec": ("roformer_numpy/config.py",),
@@ -37,12 +37,12 @@ HOMES = {
         "roformer_conformance/process/commands.py", "roformer_conformance/peers/", "roformer_numpy/cli/",
     ),
     "pytest": ("roformer_conformance/testing.py",),
-    "tensorflow": ("roformer_tensorflow/", "roformer_numpy/checkpoints/tensorflow1.py"),
+    "tensorflow": ("roformer_tensorflow/", "roformer_peers/", "roformer_numpy/checkpoints/tensorflow1.py"),
     "keras": ("roformer_tensorflow/",),
     "ptloader": ("roformer_numpy/checkpoints/pytorch_files.py",),
-    "torch": ("roformer_numpy/checkpoints/pytorch_files.py",),
+    "torch": ("roformer_numpy/checkpoints/pytorch_files.py", "roformer_peers/"),
     "h5py": ("roformer_numpy/checkpoints/hdf5_files.py",),
-    "transformers": (),
+    "transformers": ("roformer_peers/",),
 }
 
 # Parts of the reference, and what each may import of the others; `kernels` may look up its twin's constants.
@@ -109,6 +109,13 @@ def test_only_the_oracle_knows_the_reference(path: Path) -> None:
         assert "roformer_conformance" not in imported
     elif name_of(path) != "roformer_conformance/oracle.py":
         assert "roformer_numpy" not in imported
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).startswith("roformer_peers/")], ids=name_of)
+def test_adapters_to_peers_import_nothing_of_ours(path: Path) -> None:
+    """They run where nothing of ours is installed."""
+    own = {name for name in imports_of(path) if name.startswith("roformer_") and not name.startswith("roformer_peers")}
+    assert not own
 
 
 def part_of(path: Path) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import shutil
 import tempfile
-import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +16,10 @@ from ..protocol import AdapterError, ImplementationDied, Outputs, Unsupported
 from .arguments import read_outputs, write_arguments
 from .child import Child, Limits
 from .frames import FrameError, read, written
+
+# What a process warned of: for those who listen, such as the checks of warnings, and for no terminal.
+_HEARD = logging.getLogger(__name__)
+_HEARD.addHandler(logging.NullHandler())
 
 # A process is started again after it died, but not for ever.
 _LIVES = 3
@@ -88,7 +92,7 @@ class ProcessAdapter:
         self._release()
         answer = self._exchange({"command": command, "id": self._next(), **fields}, self.limits.command)
         for text in answer.get("warnings", ()):
-            warnings.warn(text, stacklevel=4)
+            _HEARD.warning("%s", text)
         if "unsupported" in answer:
             raise Unsupported(answer["unsupported"])
         if "error" in answer:

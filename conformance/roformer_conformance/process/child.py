@@ -24,6 +24,7 @@ from ..protocol import AdapterError, ImplementationDied
 
 _MARK = "ROFORMER_CONFORMANCE_PROCESS"  # a process and everything it starts have it in their environments
 _TICK = 0.2  # seconds between two looks at memory, prints and life
+PATIENCE = 20.0  # seconds that a process has to end by itself when it is asked to
 _LONGEST_LINE = 2**20
 _TOLD_LINES = 4
 
@@ -122,7 +123,7 @@ class Child:
             f"{Path(self.command[0]).name} {told}" + (f"; it printed last:\n{last}" if last else "")
         )
 
-    def stop(self, line: bytes, patience: float = 5.0) -> int | None:
+    def stop(self, line: bytes, patience: float = PATIENCE) -> int | None:
         """Ask the process to end, and end what is left of it; returns its exit code, None when it had to be killed."""
         try:
             self._send(line, _Deadline("stop", patience))

@@ -12,6 +12,7 @@ from ..protocol import Capabilities, ImplementationDied, Unsupported
 from ..strategies import Case, typical_case
 from ..trial import Trial
 from .adapter import ProcessAdapter
+from .child import PATIENCE
 
 # An output that every model of a head has.
 _MAIN = {"base": "last_hidden_state", "question_answering": "start_logits"}
@@ -42,8 +43,8 @@ def rehearse(adapter: ProcessAdapter) -> Iterator[Step]:
         if adapter.deaths:
             return
     code = adapter.close()
-    told = "no end within 5 seconds: it was killed" if code is None else f"exit code {code}"
-    yield Step("stop", "failed" if code else "passed" if code == 0 else "failed", told)
+    told = f"no end within {PATIENCE:g} seconds: it was killed" if code is None else f"exit code {code}"
+    yield Step("stop", "passed" if code == 0 else "failed", told)
 
 
 def _tried(name: str, attempt: Callable[[], str]) -> Step:
@@ -79,7 +80,7 @@ def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[t
 
 
 def _case(head: str) -> Case:
-    return typical_case(0, head, masks=("none",), min_heads=2, is_decoder=head in ("base", "causal_lm"))
+    return typical_case(0, head, masks=("none",), min_heads=2, num_labels=2, is_decoder=head in ("base", "causal_lm"))
 
 
 def _call(trial: Trial, case: Case, style: str) -> str:

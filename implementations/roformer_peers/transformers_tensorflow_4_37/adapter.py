@@ -1,0 +1,95 @@
+"""The last TensorFlow RoFormer of the library. What its documentation promises is claimed, whether or not it works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import transformers
+
+from ..transformers_library import HEADS, called, model_folder
+
+FIRST = (
+    "input_ids", "attention_mask", "token_type_ids", "head_mask", "inputs_embeds", "output_attentions",
+    "output_hidden_states", "return_dict",
+)  # fmt: skip
+
+
+class Adapter:
+    """Loads and calls the library's TensorFlow models, eagerly."""
+
+    name = "transformers_tensorflow_4_37"
+    version = f"{transformers.__version__} (TensorFlow {tf.__version__})"
+
+    def __init__(self) -> None:
+        self.capabilities = {
+            "heads": tuple(HEADS),
+            "call_styles": ("keywords", "dict", "list", "tuple", "single"),
+            # head_mask is documented and raises NotImplementedError; generate is inherited and never worked
+            **dict.fromkeys(("training", "head_mask", "pruning", "resizing", "saving", "overrides", "warnings"), True),
+            "profile": "transformers-tf-4.37",
+        }
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        transformers.logging.enable_propagation()
+
+    def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> Model:
+        """The model from a folder with these weights, in PyTorch's format: the library reads it without PyTorch."""
+        with model_folder(config, weights) as folder:
+            return self.load_saved(head, folder, dtype)
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Model:
+        """The model from a folder; another number of labels is asked for in the documented way."""
+        overrides |= {"ignore_mismatched_sizes": True} if overrides else {}
+        return Model(head, getattr(transformers, f"TF{HEADS[head]}").from_pretrained(path, **overrides))
+
+
+class Model:
+    """One of the library's models."""
+
+    def __init__(self, head: str, model: Any) -> None:
+        self.model = model
+        labels = ("start_positions", "end_positions") if head == "question_answering" else ("labels",)
+        self.order = (*FIRST, *(() if head == "base" else labels), "training")
+
+    def __call__(self, inputs: Mapping[str, Any], *, style: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs as arrays."""
+        options = dict(options)
+        if "seed" in options:
+            tf.random.set_seed(options.pop("seed"))
+        given = {name: _to_tensor(value) for name, value in inputs.items()}
+        named = {name: _to_tensor(value) for name, value in options.items()}
+        if style in ("list", "tuple"):
+            items = [given.get(name) for name in self.order]
+            while items and items[-1] is None:
+                items.pop()
+            output = self.model(items if style == "list" else tuple(items), **named)
+        else:
+            output = called(self.model, given, style, named)
+        if isinstance(output, tuple) and not hasattr(output, "items"):
+            return {"tuple": _to_numpy(output)}
+        return {name: _to_numpy(value) for name, value in output.items()}
+
+    def save(self, path: str) -> None:
+        """save_pretrained."""
+        self.model.save_pretrained(path)
+
+    def prune_heads(self, heads: Mapping[int, list[int]]) -> None:
+        """Documented for every model of the library."""
+        self.model.prune_heads(heads)
+
+    def resize_token_embeddings(self, vocab_size: int) -> None:
+        """The library's own resizing."""
+        self.model.resize_token_embeddings(vocab_size)
+
+
+def _to_tensor(value: Any) -> Any:
+    return tf.constant(value) if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _to_numpy(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(map(_to_numpy, value))
+    return None if value is None else np.asarray(value)
