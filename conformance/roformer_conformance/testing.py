@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from .expectations import Expectation, load_expectations, require_known
+from .plugin import ConformanceCheck
 from .protocol import Adapter, Capabilities
 from .records import Record
 from .registry import all_checks
 from .runner import plan, run_job, runs
-from .vectors import load_vectors, verify_vector
+from .vectors import Vector, load_vectors, verify_vector
 
 
 def parametrize_with_checks(
     adapter: Adapter, *, level: str = "default", seed: int = 0, expected_failures: str | Path | None = None
 ) -> Any:
     """Decorate `def test_my_roformer(check): check()` to run the whole suite on `adapter`.
+
+    `pytest --conformance-level LEVEL --conformance-seed N` takes the place of `level` and `seed`, see `plugin`.
 
     Args:
         adapter: the implementation.
@@ -38,30 +41,28 @@ def parametrize_with_checks(
     return pytest.mark.parametrize(
         "check",
         [
-            pytest.param(partial(_require, attempt), id=name, marks=_marks(expected, identifier, head))
-            for name, identifier, head, attempt in _attempts(adapter, capabilities, level, seed)
+            pytest.param(ConformanceCheck(attempt, level, seed), id=name, marks=_marks(expected, identifier, head))
+            for name, identifier, head, attempt in _attempts(adapter, capabilities, level)
         ],
     )
 
 
 def _attempts(
-    adapter: Adapter, capabilities: Capabilities, level: str, seed: int
-) -> Iterator[tuple[str, str, str, Callable[[], Record]]]:
-    """Name of the item, id of the check, head, and what runs it."""
+    adapter: Adapter, capabilities: Capabilities, level: str
+) -> Iterator[tuple[str, str, str, Callable[[str, int], Record]]]:
+    """Name of the item, id of the check, head, and what runs it at a level, with a seed."""
     for job in plan(all_checks().values(), capabilities, level):
-        run = partial(run_job, adapter, job, level, seed)
-        yield f"{job.check.id}[{job.head}-{job.dtype}]", job.check.id, job.head, run
+        yield f"{job.check.id}[{job.head}-{job.dtype}]", job.check.id, job.head, partial(run_job, adapter, job)
     dtype = capabilities.dtypes[-1]
     for vector in load_vectors():
         if vector.head in capabilities.heads and all(getattr(capabilities, need) for need in vector.needs()):
-            verify = partial(verify_vector, adapter, vector, dtype)
-            yield f"{vector.check_id}[{vector.head}-{dtype}]", vector.check_id, vector.head, verify
+            name = f"{vector.check_id}[{vector.head}-{dtype}]"
+            yield name, vector.check_id, vector.head, partial(_verify, adapter, vector, dtype)
 
 
-def _require(attempt: Callable[[], Record]) -> None:
-    record = attempt()
-    case = f"\ncase: {record.case}" if record.case else ""
-    assert record.status == "passed", f"{record.claim}\n{record.message}{case}"
+def _verify(adapter: Adapter, vector: Vector, dtype: str, level: str, seed: int) -> Record:
+    """A golden vector is the same at every level and from every seed."""
+    return verify_vector(adapter, vector, dtype)
 
 
 def _marks(expected: Iterable[Expectation], identifier: str, head: str) -> Any:
