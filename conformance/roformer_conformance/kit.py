@@ -32,7 +32,7 @@ PROTOCOL = 1
 # The suite writes here the numbers of the descriptors that its frames and the answers travel on.
 DESCRIPTORS = "ROFORMER_CONFORMANCE_DESCRIPTORS"
 # Claims about objects that only one process can see: they are not passed on.
-STAYS_INSIDE = ("python_values", "output_objects", "tokenizer", "keras")
+STAYS_INSIDE = ("python_values", "output_objects", "tokenizer", "keras", "graph")
 
 
 def spread(name: str, value: Any, tensors: dict[str, Any], values: dict[str, Any]) -> None:

@@ -83,8 +83,8 @@ class Capabilities:
     overrides: bool = False  # fields of the configuration as further keywords of load_saved
     generation: bool = False  # model.generate(inputs, options) → ids; options max_new_tokens, do_sample, seed, …
     gradients: bool = False  # no check asks for them yet
-    graph: bool = False  # a graph mode beside the eager one; no check asks for it yet
-    keras: bool = False  # compile, fit, evaluate and predict; no check asks for them yet
+    graph: bool = False  # model.execute(inputs, options, mode), mode "eager", "graph" or "xla": as documented for each
+    keras: bool = False  # model.keras_model with compile, fit, evaluate, predict; adapter.dataset(examples, batch_size)
     fixed_weights: bool = False  # weights that load cannot change; no check takes account of it yet
     python_values: bool = False  # arguments reach the implementation as they are, with memory and type; no copies
     warnings: bool = False  # warnings are Python's own: of the module `warnings`, or of `logging`
@@ -127,6 +127,8 @@ KNOWN_ADAPTERS = {
     "numpy": "roformer_numpy.adapter:NumpyAdapter",
     "numpy-equations": "roformer_numpy.adapter:equations_adapter",
     "tensorflow": "roformer_tensorflow.adapter:TensorFlowAdapter",
+    "tensorflow:graph": "roformer_tensorflow.adapter:graph_adapter",
+    "tensorflow:xla": "roformer_tensorflow.adapter:xla_adapter",
 }
 
 
