@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
+from . import cli_diagnosis
 from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
 from .expectations import load_expectations
+from .failures import Examiner
 from .levels import FRESH, LEVELS, UsageError, seed_for
 from .peers import commands as peer_commands
 from .process import commands as process_commands
@@ -35,6 +37,9 @@ app.add_typer(vectors_app, name="vectors")
 app.add_typer(peer_commands.app, name="peers")
 app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:python kit.py my_adapter.py"')(
     process_commands.protocol
+)
+app.command("replay", epilog="Example: roformer-conformance replay failures/NUM-1.1-parity-base-float32.json numpy")(
+    cli_diagnosis.replay
 )
 
 Implementation = Annotated[
@@ -61,6 +66,9 @@ def check(
     expected: Annotated[Path | None, typer.Option(help="TOML file of known failures, each with id and reason")] = None,
     budget_k: Annotated[float, typer.Option(help="the grade R at which a result fails", min=0.0)] = FAILS_AT,
     workers: Annotated[int, typer.Option(help="processes that share the work; the result is the same", min=1)] = 1,
+    failures: Annotated[
+        Path | None, typer.Option(help="save each failure as a file in this folder, for `replay`; left out: none")
+    ] = None,
     json: Json = None,
     junit: Junit = None,
 ) -> None:
@@ -77,10 +85,21 @@ def check(
             progress=_naming(advance),
             replay_name=implementation,
             workers=workers,
+            failures=failures,
         )
     print_result(result, console)
+    _tell_of_files(result, failures)
     _write(result, json, junit)
     raise typer.Exit(exit_code(adapter, result.conforms))
+
+
+def _tell_of_files(result: Result, folder: Path | None) -> None:
+    saved = [record.saved for record in result.failed if record.saved]
+    if saved:
+        several = f"{len(saved)} failures, one file each, such as" if len(saved) > 1 else "the failure"
+        console.print(f"saved {several} {saved[0]}; roformer-conformance replay FILE tries one alone", soft_wrap=True)
+    elif result.failed and folder is None:
+        console.print("--failures DIR saves each failure as a file that roformer-conformance replay tries alone")
 
 
 @app.command(epilog="Example: roformer-conformance clauses MASK-6")
@@ -118,10 +137,11 @@ def verify(
             raise UsageError(f"no vector is called {', '.join(case or ())}; they are named in fixtures/vectors")
         if dtype not in dtypes:
             raise UsageError(f"{implementation} computes in {', '.join(dtypes)}, not in {dtype!r}")
-    records = []
+    records, examiner = [], Examiner(adapter, FAILS_AT, implementation)
     with bar("verifying", console) as advance:
         for vector in vectors:
-            records.append(verify_vector(adapter, vector, dtype, shlex.quote(implementation)))
+            record = verify_vector(adapter, vector, dtype, shlex.quote(implementation))
+            records.append(examiner.examined(record))
             _naming(advance)(records[-1], len(vectors))
     result = Result(adapter.name, adapter.version, "vectors", 0, tuple(records), (), environment=environment())
     for record in result.failed:

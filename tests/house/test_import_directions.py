@@ -20,7 +20,8 @@ HOMES = {
     "platformdirs": ("roformer_numpy/kernels/", "roformer_conformance/peers/"),
     "safetensors": (
         "roformer_numpy/checkpoints/", "roformer_conformance/vectors.py", "roformer_conformance/kit.py",
-        "roformer_conformance/process/arguments.py", "roformer_peers/",
+        "roformer_conformance/process/arguments.py", "roformer_conformance/failures.py",
+        "roformer_conformance/golden.py", "roformer_peers/",
     ),
     "ml_dtypes": ("roformer_numpy/checkpoints/",),
     "msgspec": ("roformer_numpy/config.py",),
@@ -30,11 +31,12 @@ HOMES = {
     "jsonschema": ("roformer_conformance/vectors.py", "roformer_conformance/process/frames.py"),
     "typer": (
         "roformer_conformance/cli.py", "roformer_conformance/terminal.py", "roformer_conformance/process/commands.py",
-        "roformer_conformance/peers/", "roformer_numpy/cli/",
+        "roformer_conformance/peers/", "roformer_conformance/cli_diagnosis.py", "roformer_numpy/cli/",
     ),
     "rich": (
         "roformer_conformance/cli.py", "roformer_conformance/report/", "roformer_conformance/terminal.py",
-        "roformer_conformance/process/commands.py", "roformer_conformance/peers/", "roformer_numpy/cli/",
+        "roformer_conformance/process/commands.py", "roformer_conformance/peers/",
+        "roformer_conformance/cli_diagnosis.py", "roformer_numpy/cli/",
     ),
     "pytest": ("roformer_conformance/testing.py",),
     "tensorflow": ("roformer_tensorflow/", "roformer_peers/", "roformer_numpy/checkpoints/tensorflow1.py"),
