@@ -5,10 +5,10 @@
     reason = "pruning was removed in version 5"
     head = "causal_lm"        # optional: only there
     says = "AttributeError"   # optional: part of the message; a failure that says something else is one
-    version = "5.23.0"        # optional: where this was seen
-    link = "https://…"        # optional: more about it
+    version = "5.23.0"        # optional: where this was seen; at the top of the file, for all entries
+    link = "https://…"        # optional: more about it; likewise
 
-A named check has to fail: then its record differs as expected. One that passes is a failure, so that the list does not
+id and head may be lists. A named check has to fail: then its record differs as expected. One that passes is a failure, so that the list does not
 rot; an id that names nothing is an error.
 """
 
@@ -49,14 +49,25 @@ def load_expectations(path: str | Path) -> tuple[Expectation, ...]:
         ExpectationError: no such file, no TOML, an entry without id or reason, or with an unknown field.
     """
     try:
-        entries = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("expected", [])
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExpectationError(f"{path} cannot be read: {error}") from error
+    shared = {name: document[name] for name in ("version", "link") if name in document}
+    entries = document.get("expected", [])
     for entry in entries:
         if not entry.get("id") or not entry.get("reason") or entry.keys() - {item.name for item in fields(Expectation)}:
             perhaps = "head, says, version, link"
             raise ExpectationError(f"{path}: every [[expected]] has an id, a reason and perhaps {perhaps}; got {entry}")
-    return tuple(Expectation(**entry) for entry in entries)
+    return tuple(
+        Expectation(**{**shared, **entry, "id": identifier, "head": head})
+        for entry in entries
+        for identifier in _each(entry["id"])
+        for head in _each(entry.get("head", ""))
+    )
+
+
+def _each(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def require_known(expectations: Iterable[Expectation], known: Collection[tuple[str, str]]) -> None:
