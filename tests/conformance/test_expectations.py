@@ -29,10 +29,12 @@ def test_only_the_expected_failure_is_one(known: Expectation, record: Record, st
 
 def test_one_entry_may_name_several_checks_and_heads(tmp_path: Path) -> None:
     """Version and link at the top hold for all entries that have none of their own."""
-    (tmp_path / "x.toml").write_text(
-        'version = "1"\nlink = "https://example.org"\n'
-        '[[expected]]\nid = ["A-1/a", "B-1/b"]\nhead = ["base", "causal_lm"]\nreason = "so"\n[[expected]]\nid = "C-1/c"\nreason = "too"\nversion = "2"\n'
+    lines = (
+        'version = "1"\nlink = "https://example.org"',
+        '[[expected]]\nid = ["A-1/a", "B-1/b"]\nhead = ["base", "causal_lm"]\nreason = "so"',
+        '[[expected]]\nid = "C-1/c"\nreason = "too"\nversion = "2"\n',
     )
+    (tmp_path / "x.toml").write_text("\n".join(lines))
     entries = load_expectations(tmp_path / "x.toml")
     assert [(entry.id, entry.head, entry.version) for entry in entries] == [
         ("A-1/a", "base", "1"), ("A-1/a", "causal_lm", "1"), ("B-1/b", "base", "1"), ("B-1/b", "causal_lm", "1"),
