@@ -14,17 +14,25 @@ from typing import Any
 
 import numpy as np
 
+from roformer_numpy.backward.table import EQUATIONS as DERIVATIVES
+from roformer_numpy.backward.table import Derivatives
 from roformer_numpy.checkpoints.names import foreign_name, foreign_shape, with_prefix
 from roformer_numpy.components import EQUATIONS, Components
 from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.models import MODELS, RoFormerBase
-from roformer_numpy.weights import weight_shapes
+from roformer_numpy.weights import Dense, map_leaves, weight_shapes
 
 from .protocol import Array, Outputs, flatten
 
 # Components whose results every implementation rounds in its own way; the others move data or are made of these.
 _ROUNDED = (
     "add_token_types", "layer_norm", "rotate", "attention_scores", "attention_probs", "attend", "activate",
+    "cross_entropy", "active_cross_entropy", "span_cross_entropy", "squared_error", "binary_cross_entropy",
+)  # fmt: skip
+
+# Likewise of the gradients; a sum over rows or over a table is rounded in other ways, too.
+_ROUNDED_DERIVATIVES = (
+    "lookup", "add_token_types", "layer_norm", "rotate", "attention_scores", "attention_probs", "attend", "activate",
     "cross_entropy", "active_cross_entropy", "span_cross_entropy", "squared_error", "binary_cross_entropy",
 )  # fmt: skip
 
@@ -77,6 +85,35 @@ class Oracle:
         runs = self.legitimate_runs(inputs, options, dtype)
         return [{tap: run[tap] - exact[tap] for tap in exact} for run in runs]
 
+    def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
+        """The mean of the losses as "loss", and its gradients by every weight and by inputs_embeds where given."""
+        return self._gradients(inputs, options, "float64", EQUATIONS, DERIVATIVES)
+
+    def legitimate_gradients(
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = 8
+    ) -> list[Outputs]:
+        """As `legitimate_runs`: forward and backward, each result is off by up to one rounding."""
+        generators = [np.random.default_rng(number) for number in range(count)]
+        return [
+            self._gradients(inputs, options, dtype, perturbed(one, dtype), perturbed_derivatives(one, dtype))
+            for one in generators
+        ]
+
+    def _gradients(
+        self,
+        inputs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        dtype: str,
+        components: Components,
+        derivatives: Derivatives,
+    ) -> Outputs:
+        model = copy.copy(self._model(dtype))
+        model.components, model.derivatives = components, derivatives
+        named = {"generator" if name == "seed" else name: value for name, value in options.items()}
+        found = model.gradients(**inputs, **named)
+        given = {} if found.inputs_embeds is None else {"inputs_embeds": found.inputs_embeds}
+        return {"loss": found.loss, **found.to_weights(), **given}
+
     def _run(
         self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, components: Components
     ) -> Outputs:
@@ -124,6 +161,39 @@ def perturbed(generator: np.random.Generator, dtype: str) -> Components:
     changed: dict[str, Any] = {name: rounded(getattr(EQUATIONS, name)) for name in _ROUNDED}
     components = replace(EQUATIONS, **changed | {"dense": rounded(dense), "rotary_table": rotary_table})
     return replace(components, feed_forward=_feed_forward_over(components))
+
+
+def perturbed_derivatives(generator: np.random.Generator, dtype: str) -> Derivatives:
+    """The gradients of the equations as another careful implementation might evaluate them in `dtype`."""
+    unit = np.finfo(dtype).eps / 2
+
+    def off(array: Array) -> Array:
+        return (array * (1.0 + unit * generator.uniform(-1.0, 1.0, array.shape))).astype(array.dtype)
+
+    def each(result: Any) -> Any:
+        if isinstance(result, tuple):
+            return tuple(each(part) for part in result)
+        return map_leaves(lambda name, leaf: off(leaf), result)
+
+    def rounded(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: each(function(*arguments))
+
+    def dense(upstream: Array, x: Array, kernel: Array) -> tuple[Array, Dense[Array]]:
+        rows, columns = x.reshape(-1, x.shape[-1]), upstream.reshape(-1, upstream.shape[-1])
+        cut = int(generator.integers(0, len(rows) + 1))
+        halves = [(rows[part], columns[part]) for part in (slice(cut), slice(cut, None))]
+        by_kernel, by_bias = (sum(parts) for parts in zip(*((a.T @ b, b.sum(axis=0)) for a, b in halves), strict=True))
+        result: tuple[Array, Dense[Array]] = each((upstream @ kernel.T, Dense(by_kernel, by_bias)))
+        return result
+
+    def feed_forward(upstream: Array, x: Array, intermediate: Any, output: Any, hidden_act: str) -> Any:
+        before = off(EQUATIONS.dense(x, intermediate.kernel, intermediate.bias))
+        by_inner, by_output = dense(upstream, off(EQUATIONS.activate(before, hidden_act)), output.kernel)
+        by_x, by_intermediate = dense(changed["activate"](by_inner, before, hidden_act), x, intermediate.kernel)
+        return by_x, by_intermediate, by_output
+
+    changed: dict[str, Any] = {name: rounded(getattr(DERIVATIVES, name)) for name in _ROUNDED_DERIVATIVES}
+    return replace(DERIVATIVES, **changed | {"dense": dense, "feed_forward": feed_forward})
 
 
 def _feed_forward_over(components: Components) -> Callable[..., Array]:

@@ -82,8 +82,8 @@ class Capabilities:
     saving: bool = False  # model.save(path) and adapter.load_saved(head, path, dtype)
     overrides: bool = False  # fields of the configuration as further keywords of load_saved
     generation: bool = False  # model.generate(inputs, options) → ids; options max_new_tokens, do_sample, seed, …
-    gradients: bool = False  # no check asks for them yet
-    graph: bool = False  # model.execute(inputs, options, mode), mode "eager", "graph" or "xla": as documented for each
+    gradients: bool = False  # model.gradients(inputs, options) → "loss", the mean; by weight name; by "inputs_embeds"
+    graph: bool = False  # model.execute(inputs, options, mode): see MODES
     keras: bool = False  # model.keras_model with compile, fit, evaluate, predict; adapter.dataset(examples, batch_size)
     fixed_weights: bool = False  # weights that load cannot change; no check takes account of it yet
     python_values: bool = False  # arguments reach the implementation as they are, with memory and type; no copies

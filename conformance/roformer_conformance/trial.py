@@ -98,7 +98,7 @@ class Trial:
             expect(tap in got, f"outputs are missing: {', '.join(sorted(expected.keys() - got.keys()))}")
             verdict = judge(tap, got[tap], expected[tap], [run[tap] for run in runs], self.dtype, rows, self.k)
             self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
-            _raise_unless_passed(verdict)
+            raise_unless_passed(verdict)
 
     def equals(self, what: str, got: Outputs, expected: Outputs, taps: Iterable[str] | None = None) -> None:
         """The same outputs to the last bit."""
@@ -149,7 +149,7 @@ class Trial:
         `select` picks the part of its outputs that is compared. Both sides err, so twice the budget is allowed.
         """
         for verdict in self._compared(what, got, expected, case, inputs, select, options, weights):
-            _raise_unless_passed(verdict, what)
+            raise_unless_passed(verdict, what)
 
     def differ(
         self,
@@ -219,7 +219,8 @@ class Trial:
             raise Violation(f"{argument}: expected an error that mentions {told}, got a result")
 
 
-def _raise_unless_passed(verdict: Verdict, what: str = "") -> None:
+def raise_unless_passed(verdict: Verdict, what: str = "") -> None:
+    """Raise a Violation unless the verdict is that the output passed; it says where, by how much and what was got."""
     if verdict.passed:
         return
     where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 from . import checkpoints, surgery
 from .arithmetic import components_named
 from .backward import Gradients, gradients_of
-from .backward.table import EQUATIONS as EQUATION_GRADIENTS
+from .backward.table import EQUATIONS, Derivatives
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
@@ -35,6 +35,7 @@ class RoFormerBase:
 
     head: ClassVar[str]
     weights: Weights[Array]
+    derivatives: Derivatives = EQUATIONS
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class RoFormerBase:
         checked = validate(bind(self.head, inputs, named), self.config, self.head, self.dtype)
         with np.errstate(all="ignore"):
             return gradients_of(
-                checked, self.weights, self.config, self.head, self.components, EQUATION_GRADIENTS, upstream
+                checked, self.weights, self.config, self.head, self.components, self.derivatives, upstream
             )
 
     def _encode(self, inputs: Inputs) -> Encoded:

@@ -48,7 +48,8 @@ class Fault(NumpyAdapter):
             patches: what `roformer_numpy` has under a name such as "encoder.split_heads", while a model runs.
             config: fields of the configuration that override the given ones.
             calls: call(right, inputs, options) in place of right(inputs, options).
-            methods: in place of a model's `save`, `prune_heads`, `resize_token_embeddings` and `generate`.
+            methods: in place of a model's `save`, `prune_heads`, `resize_token_embeddings`, `gradients` and
+                `generate`.
         """
         super().__init__(dataclasses.replace(EQUATIONS, name="faulty", **self.exchanged, **components))
         self.patches, self.config, self.calls, self.methods = patches, config, calls, methods
@@ -122,6 +123,10 @@ class FaultyModel(NumpyModel):
     def resize_token_embeddings(self, vocab_size: int) -> None:
         """Resized, mistaken."""
         self._method("resize_token_embeddings", vocab_size)
+
+    def gradients(self, inputs: Any, options: Any) -> Any:
+        """Differentiated, mistaken."""
+        return self._method("gradients", inputs, options)
 
     def generate(self, inputs: Any, options: Any) -> Any:
         """Continued, mistaken."""

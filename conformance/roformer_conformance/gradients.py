@@ -1,0 +1,114 @@
+"""What the checks of gradients share: one call, the comparison with the oracle, and differences of the loss itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .budget import judge
+from .oracle import Oracle, schema
+from .protocol import Array, Model, Outputs
+from .strategies import Case
+from .trial import Trial, expect, raise_unless_passed
+
+Weights = Mapping[str, Array]
+
+
+def gradients(trial: Trial, model: Model, inputs: Mapping[str, Any], **options: Any) -> Outputs:
+    """The mean loss and its gradients by name, as arrays; `options` are those of a call."""
+    asked: Any = model
+    return {name: np.asarray(array) for name, array in asked.gradients(dict(inputs), options).items()}
+
+
+def expected_names(case: Case, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name → shape of everything that `gradients` returns."""
+    given = {"inputs_embeds": np.shape(inputs["inputs_embeds"])} if "inputs_embeds" in inputs else {}
+    return {"loss": (), **schema(case.config, case.head), **given}
+
+
+def expect_complete(case: Case, inputs: Mapping[str, Any], got: Outputs) -> None:
+    """A gradient of its own shape for every weight, and for inputs_embeds where they were given."""
+    for name, shape in expected_names(case, inputs).items():
+        expect(name in got, f"the gradient by {name} is missing")
+        expect(got[name].shape == shape, f"the gradient by {name} has shape {got[name].shape}, expected {shape}")
+
+
+def expect_zero(name: str, gradient: Array, wrong: Array, why: str) -> None:
+    """No element of `gradient` at `wrong`, bool of its first axes, is anything but 0."""
+    at = np.argwhere(wrong.reshape(wrong.shape + (1,) * (gradient.ndim - wrong.ndim)) & (gradient != 0))
+    if len(at):
+        index = tuple(int(axis) for axis in at[0])
+        expect(False, f"the gradient by {name}{list(index)} is {gradient[index]!r}, expected exactly 0: {why}")
+
+
+def agree(
+    trial: Trial,
+    case: Case,
+    inputs: Mapping[str, Any],
+    got: Outputs,
+    *,
+    expected: Outputs | None = None,
+    weights: Weights | None = None,
+    what: str = "",
+    factor: float = 1.0,
+) -> None:
+    """Every gradient lies within the budget of the oracle's, or of `expected`: the last layer's first (NUM-1).
+
+    Args:
+        trial: the implementation.
+        case: its model.
+        inputs: of the call.
+        got: what it returned.
+        expected: another result of the implementation, in place of the oracle's; both sides err then.
+        weights: in place of the case's own.
+        what: is compared, for the message.
+        factor: by which the budget is multiplied.
+    """
+    expect_complete(case, inputs, got)
+    oracle = Oracle(case.head, case.config, trial.weights(case) if weights is None else weights)
+    exact, runs = oracle.gradients(inputs, {}), oracle.legitimate_gradients(inputs, {}, trial.dtype)
+    for name in backward_order(exact):
+        reference = exact[name] if expected is None else expected[name].astype(np.float64)
+        honest = [reference + (run[name] - exact[name]) for run in runs]
+        verdict = judge(name, got[name], reference, honest, trial.dtype, None, factor * trial.k)
+        if expected is None:
+            trial.grade = max(trial.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
+        raise_unless_passed(verdict, what)
+
+
+def backward_order(names: Mapping[str, Any]) -> list[str]:
+    """The loss, then the gradients in the order in which a backward pass comes to them: what is on top first."""
+    weights = [name for name in names if name not in ("loss", "inputs_embeds")]
+    return ["loss", *reversed(weights), *(name for name in names if name == "inputs_embeds")]
+
+
+def slope(
+    trial: Trial, case: Case, inputs: Mapping[str, Any], along: Weights, **options: Any
+) -> tuple[float, float, Outputs]:
+    """How the mean loss changes when the weights move `along`, and how uncertain that number is, by the loss alone.
+
+    Central differences with the step whose errors of truncation and rounding are alike, and with twice that step: the
+    difference of the two is three times the truncation. Rounding is what the legitimate runs of the loss differ by. The
+    weights are moved as far as the type lets them.
+
+    Returns:
+        the change of the loss between the two ends, its uncertainty, and how far each weight really moved.
+    """
+    step = float(np.finfo(trial.dtype).eps) ** (1 / 3)
+    weights = trial.weights(case)
+    changes, moves = [], []
+    for size in (step, 2 * step):
+        ends = [{name: (array + sign * size * along[name]).astype(trial.dtype) for name, array in weights.items()}
+                for sign in (1.0, -1.0)]  # fmt: skip
+        high, low = (float(_mean(trial.call(trial.load(case, end), inputs, **options)["loss"])) for end in ends)
+        changes.append(high - low)
+        moves.append({name: ends[0][name].astype(np.float64) - ends[1][name] for name in weights})
+    runs = Oracle(case.head, case.config, weights).spreads(inputs, options, trial.dtype)
+    rounding = max(abs(float(_mean(run["loss"]))) for run in runs) + float(np.finfo(trial.dtype).eps)
+    return changes[0], abs(changes[1] / 2 - changes[0]) + 2 * trial.k * rounding, moves[0]
+
+
+def _mean(loss: Array) -> Any:
+    return loss.sum() / max(loss.size, 1)
