@@ -60,6 +60,7 @@ class Comparison:
     got: Outputs
     expected: Outputs
     rows: Array | None
+    oracle: Oracle
     verdicts: tuple[Verdict, ...]
 
     @property
@@ -121,4 +122,4 @@ def compare(adapter: Adapter, call: Call, k: float, *, all_rows: bool = False) -
     rows = None if all_rows else call.rows()
     taps = sorted(expected.keys() & got.keys(), key=tap_position)
     verdicts = [judge(tap, got[tap], expected[tap], [run[tap] for run in runs], call.dtype, rows, k) for tap in taps]
-    return Comparison(call, got, expected, rows, tuple(verdicts))
+    return Comparison(call, got, expected, rows, oracle, tuple(verdicts))

@@ -66,7 +66,7 @@ def _likeness(variant: Variant, comparisons: Sequence[Comparison]) -> Likeness |
     for comparison in comparisons:
         try:
             with np.errstate(all="ignore"):
-                mistaken = variant.of(comparison.call)
+                mistaken = variant.of(comparison)
         except Exception:  # this mistake cannot be made on this call
             return None
         taps = [verdict.tap for verdict in comparison.verdicts if not verdict.passed]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...formulas import edited
 from ...protocol import Array, Outputs
-from ..calls import Call
+from ..calls import Call, Comparison
 
 # The right components and the call → the components that are exchanged.
 Swap = Callable[[Any, Call], Mapping[str, Callable[..., Any]]]
@@ -31,23 +31,24 @@ class Variant:
     inputs: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None  # what replaces some of the arguments
     outputs: Callable[[Outputs, Call], Mapping[str, Array]] | None = None  # what replaces some of the outputs
 
-    def of(self, call: Call) -> Outputs:
-        """What the oracle returns with this mistake."""
-        wrong = call
-        if self.weights is not None:
-            wrong = replace(
-                wrong, weights=self.weights(call) if callable(self.weights) else edited(call.weights, self.weights)
-            )
-        if self.config is not None:
-            wrong = replace(wrong, config={**call.config, **self.config})
-        if self.inputs is not None:
-            wrong = replace(wrong, inputs={**call.inputs, **self.inputs(call.inputs)})
-        oracle, swap = wrong.oracle(), self.components
-        if swap is None:
-            outputs = oracle.run(wrong.inputs, wrong.options)
-        else:
-            outputs = oracle.altered(wrong.inputs, wrong.options, lambda right: swap(right, call))
+    def of(self, comparison: Comparison) -> Outputs:
+        """What the oracle returns for the call with this mistake."""
+        call, outputs = comparison.call, self._computed(comparison)
         return outputs if self.outputs is None else {**outputs, **self.outputs(outputs, call)}
+
+    def _computed(self, comparison: Comparison) -> Outputs:
+        call, oracle, swap = comparison.call, comparison.oracle, self.components
+        if self.weights is None and self.config is None and self.inputs is None and swap is None:
+            return comparison.expected
+        if self.weights is not None or self.config is not None:
+            weights = call.weights
+            if self.weights is not None:
+                weights = self.weights(call) if callable(self.weights) else edited(weights, self.weights)
+            oracle = replace(call, weights=weights, config={**call.config, **(self.config or {})}).oracle()
+        inputs = call.inputs if self.inputs is None else {**call.inputs, **self.inputs(call.inputs)}
+        if swap is None:
+            return oracle.run(inputs, call.options)
+        return oracle.altered(inputs, call.options, lambda right: swap(right, call))
 
 
 def swapped(**functions: Callable[..., Any]) -> Swap:
