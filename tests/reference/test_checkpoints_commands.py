@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from rich.console import Console
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from roformer_numpy import CheckpointError, InputError, WeightsError
 from roformer_numpy.checkpoints import convert_folder, inspect_folder
-from roformer_numpy.cli import app
+from roformer_numpy.cli import app, reading
 from roformer_numpy.cli.sizes import bytes_of, shown_bytes
 
 from ..support import CLASSES, HEADS, MODELS, config_of, good_call, published_shapes, same
@@ -308,6 +310,18 @@ def test_a_damaged_source_writes_nothing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         convert_folder(folder, tmp_path / "target")
     assert not (tmp_path / "target").exists()
+
+
+def test_a_large_folder_shows_a_bar_on_a_terminal_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First what is read, then that there is work left; nothing where nobody looks, and nothing for a small folder."""
+    for number, (is_terminal, enough) in enumerate([(True, 1), (False, 1), (True, 10**9)]):
+        shown = io.StringIO()
+        monkeypatch.setattr(reading, "_errors", Console(file=shown, force_terminal=is_terminal))
+        monkeypatch.setattr(reading, "WORTH_A_BAR", enough)
+        assert run("convert", folder, tmp_path / str(number)).exit_code == 0
+        assert ("reading" in shown.getvalue(), "working" in shown.getvalue()) == (number == 0, number == 0)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from roformer_numpy import CheckpointError
-from roformer_numpy.checkpoints import read_tensors
+from roformer_numpy.checkpoints import convert_folder, inspect_folder, read_tensors
 from roformer_numpy.checkpoints.tensorflow_names import original_name
 
 from ..support import MODELS, SIZES, good_call, same
@@ -207,6 +207,24 @@ def test_tensorflow_is_named_when_it_is_not_installed_and_imported_only_here(fol
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert finished.returncode == 1
     assert re.search(r"needs TensorFlow to be read: pip install .roformer-reference\[tensorflow-cpu\]", finished.stderr)
+
+
+def test_inspect_reports_the_next_sentence_head_and_convert_says_that_it_is_left_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The tensors that no RoFormer class holds are named by both; the base model keeps the pooler."""
+    found = inspect_folder(folder)
+    assert (found.format, found.head, found.sinusoids) == ("tensorflow1", "masked_lm", "absent")
+    assert found.head_from == "the tensors of a language model"
+    assert set(found.files) == {f"{PREFIX}.index", f"{PREFIX}.data-00000-of-00001"}
+    next_sentence, pooler = ["cls.seq_relationship.bias", "cls.seq_relationship.weight"], "pooler.dense.weight"
+    assert set(next_sentence) <= set(found.fits["base"].unused)
+    assert pooler not in found.fits["base"].unused
+    written = convert_folder(folder, tmp_path / "masked_lm")
+    assert written.left_out == [*next_sentence, "pooler.dense.bias", pooler]
+    assert written.remarks == [f"the masked_lm model does not use {', '.join(written.left_out)}"]
+    convert_folder(folder, tmp_path / "base", head="base")
+    assert np.array_equal(read_tensors(tmp_path / "base")[pooler], read_tensors(folder)[f"roformer.{pooler}"])
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5", PREFIX])

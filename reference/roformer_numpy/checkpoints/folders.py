@@ -36,7 +36,7 @@ def read_tensors(folder: str | os.PathLike[str], on_read: Callable[[int], object
 
     Args:
         folder: on this machine.
-        on_read: called with the bytes of each tensor when it was read, to show how far the reading is.
+        on_read: called with the bytes of each tensor when it was read, and with 0 after the last.
 
     Raises:
         CheckpointError: no weights in the folder, a damaged or foreign file, values that are not finite, or a format

@@ -41,10 +41,11 @@ def collected(tensors: Tensors, on_read: Callable[[int], object] | None = None) 
         CheckpointError: two tensors of one name differ.
     """
     found: dict[str, Array] = {}
+    report = on_read or (lambda count: None)
     for name, array in tensors:
         if name in found and not np.array_equal(found[name], array):
             raise CheckpointError(f"the checkpoint holds two different tensors that are both {name}")
         found[name] = array
-        if on_read is not None:
-            on_read(array.nbytes)
+        report(array.nbytes)
+    report(0)
     return found

@@ -1,4 +1,4 @@
-"""A bar for the reading of a large folder."""
+"""A bar for work on a large folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ..checkpoints import format_of
 
@@ -24,7 +24,14 @@ def reading_bar(folder: Path) -> Iterator[Callable[[int], None] | None]:
     if size < WORTH_A_BAR or not _errors.is_terminal:
         yield None
         return
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=_errors, transient=True) as bar:
-        task = bar.add_task("reading", total=size)
-        yield lambda count: bar.advance(task, count)
+        reading, working = bar.add_task("reading", total=size), bar.add_task("working", total=None, visible=False)
+
+        def advance(count: int) -> None:
+            bar.advance(reading, count)
+            if not count:  # after the last tensor: what follows has no measure
+                bar.update(reading, visible=False)
+                bar.update(working, visible=True)
+
+        yield advance
