@@ -29,6 +29,9 @@ HEADS = (
     "base", "masked_lm", "causal_lm", "sequence_classification", "token_classification", "multiple_choice",
     "question_answering",
 )  # fmt: skip
+# How a call is executed: eagerly; by the model's own function, traced or compiled by XLA, which sees the arguments
+# before; and inside somebody's function of either kind, where no value is known until it runs.
+MODES = ("eager", "graph", "xla", "traced graph", "traced xla")
 CALL_STYLES = ("keywords", "dict", "list", "tuple", "single")
 
 
@@ -85,7 +88,7 @@ class Capabilities:
     gradients: bool = False  # model.gradients(inputs, options) → "loss", the mean; by weight name; by "inputs_embeds"
     graph: bool = False  # model.execute(inputs, options, mode): see MODES
     keras: bool = False  # model.keras_model with compile, fit, evaluate, predict; adapter.dataset(examples, batch_size)
-    fixed_weights: bool = False  # weights that load cannot change; no check takes account of it yet
+    fixed_weights: bool = False  # weights that load cannot change: checked on the checkpoint they came from
     python_values: bool = False  # arguments reach the implementation as they are, with memory and type; no copies
     warnings: bool = False  # warnings are Python's own: of the module `warnings`, or of `logging`
     output_objects: bool = False  # what a call returns is what the implementation's own users get

@@ -18,7 +18,6 @@ from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.validation.binding import argument_order, keyword_only
 
 from .base import DTYPES, TFRoFormerBase
-from .compiled import CompiledCall
 from .gradients import loss_gradients
 from .models import MODELS
 from .outputs import TFModelOutput
@@ -111,7 +110,7 @@ class LoadedModel:
         if mode != "eager":
             self.run = model.as_function(jit_compile=mode == "xla", honour_call_flags=True)
         self.lent: weakref.finalize[..., Any] | None = None
-        self._functions: dict[str, CompiledCall] = {}
+        self._functions: dict[str, Callable[..., Any]] = {}
 
     def __call__(
         self, inputs: Mapping[str, Any], *, style: str = "keywords", options: Mapping[str, Any] | None = None
@@ -124,12 +123,27 @@ class LoadedModel:
         return _by_name(self._call(inputs, style, self._named(options)))
 
     def execute(self, inputs: Mapping[str, Any], options: Mapping[str, Any], mode: str) -> Mapping[str, Any]:
-        """Call by keywords in `mode`: "eager", "graph" or "xla", with the behaviour that is documented for it."""
-        run: Any = self.model
-        if mode != "eager":
-            made = self._functions.get(mode) or self.model.as_function(jit_compile=mode == "xla")
-            run = self._functions[mode] = made
-        return _by_name(run(**inputs, **self._named(options)))
+        """Call by keywords in `mode`, with the behaviour that is documented for it.
+
+        "eager"; "graph" and "xla", which `as_function` makes; "traced graph" and "traced xla", inside a `tf.function`
+        of somebody's own, where no value of an argument is known before it runs.
+        """
+        named = self._named(options)
+        if mode.startswith("traced"):
+            given = {name: tf.constant(value) for name, value in inputs.items()}
+            return _by_name(self._function(mode)(given, named))
+        return _by_name((self.model if mode == "eager" else self._function(mode))(**inputs, **named))
+
+    def _function(self, mode: str) -> Callable[..., Any]:
+        """What runs in `mode`; made once for each, as its users make it."""
+        if mode not in self._functions:
+            compiles = mode.endswith("xla")
+            self._functions[mode] = (
+                tf.function(lambda given, named: self.model(**given, **named), jit_compile=compiles)
+                if mode.startswith("traced")
+                else self.model.as_function(jit_compile=compiles)
+            )
+        return self._functions[mode]
 
     def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
         """The mean of the losses as "loss", and its gradients by every weight and by inputs_embeds where given."""

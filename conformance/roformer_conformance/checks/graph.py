@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from ..protocol import Model, Outputs, flatten
+import numpy as np
+
+from ..protocol import Array, Model, Outputs, flatten
 from ..registry import check
 from ..strategies import Case
-from ..trial import TRACES, Trial, expect, heard_warnings, without_warnings
+from ..trial import TRACES, Trial, Violation, expect, heard_warnings, without_warnings
 
 COMPILED = ("graph", "xla")
+# A head for each kind of argument: those of every call, labels of tokens, of rows, of choices, and spans.
+BAD_HEADS = ("base", "masked_lm", "sequence_classification", "multiple_choice", "question_answering")
 EXTRAS = ("hidden_states", "attentions")
 
 
@@ -71,6 +76,48 @@ def the_switch_survives_saving(trial: Trial, case: Case) -> None:
     _follows(trial.reload(case, model), case.inputs(), " after saving and loading")
 
 
+@check("IN-9.5", "bad-values", heads=BAD_HEADS, needs=("graph",), effort=0.1, min_batch=2, min_seq_len=2)
+def known_values_are_checked_before_tracing(trial: Trial, case: Case) -> None:
+    """A compiled call refuses bad ids, types, masks and labels with the words of the eager call, in graph and XLA."""
+    model = trial.load(case)
+    for name, value, inputs in _bad_calls(case):
+        for mode in COMPILED:
+            trial.refuses(partial(_execute, model, inputs, {}, mode), name, str(value))
+
+
+@check("IN-9.6", "graph-raises", heads=BAD_HEADS, needs=("graph",), effort=0.1, min_batch=2, min_seq_len=2)
+def a_running_graph_raises(trial: Trial, case: Case) -> None:
+    """A bad value that a graph only sees when it runs is an error of the graph that names argument and value."""
+    model = trial.load(case)
+    for name, value, inputs in _bad_calls(case):
+        try:
+            _execute(model, inputs, {}, "traced graph")
+        except Exception as error:  # a framework's own class
+            missing = [word for word in (name, str(value)) if word not in str(error)]
+            expect(not missing, f"the error for {name} does not mention {', '.join(missing)}: {error}")
+        else:
+            raise Violation(f"{name}: expected an error that mentions {value}, got a result")
+
+
+@check("IN-9.6", "xla-spoils-the-row", heads=BAD_HEADS, needs=("graph",), effort=0.1, min_batch=2, min_seq_len=2)
+def a_compiled_function_spoils_the_row(trial: Trial, case: Case) -> None:
+    """A bad value inside XLA makes every output of its row NaN, and the other rows stay as they are."""
+    model = trial.load(case)
+    for name, value, inputs in _bad_calls(case):
+        try:
+            got = _execute(model, inputs, {}, "traced xla")
+        except Exception as error:  # whoever can raise may
+            expect(name in str(error), f"the error for {name} does not mention it: {error}")
+            continue
+        for tap, array in got.items():
+            if tap.startswith("loss"):
+                expect(bool(np.isnan(array).any()), f"{name}={value} under XLA: {tap} holds no NaN, it was clamped")
+                continue
+            nan = np.isnan(array).reshape(len(array), -1)
+            expect(bool(nan[-1].all()), f"{name}={value} under XLA: {tap} of the row is not all NaN, it was clamped")
+            expect(not nan[:-1].any(), f"{name}={value} under XLA: {tap} of other rows holds NaN")
+
+
 @check("LIFE-5", "three-ways", heads="all", needs=("graph",), effort=0.1, min_batch=2, min_seq_len=3)
 def eager_graph_and_xla_agree(trial: Trial, case: Case) -> None:
     """Eager, graph and XLA give the same outputs up to rounding: loss, states and attention weights."""
@@ -99,6 +146,23 @@ def a_traced_call_freezes_nothing(trial: Trial, case: Case) -> None:
 def _execute(model: Model, inputs: Mapping[str, Any], options: Mapping[str, Any], mode: str) -> Outputs:
     executable: Any = model
     return flatten(executable.execute(inputs, options, mode))
+
+
+def _bad_calls(case: Case) -> list[tuple[str, int, dict[str, Array]]]:
+    """Calls with one value in the last row that is not allowed: argument, value, all inputs."""
+    right = {**case.inputs(), "attention_mask": np.ones(case.lead, np.int64), **case.labels()}
+    config = case.config
+    bad = {"input_ids": config["vocab_size"], "token_type_ids": config["type_vocab_size"], "attention_mask": 2}
+    if "labels" in right:
+        bad = {"labels": -7}
+    elif "start_positions" in right:
+        bad = {"start_positions": -1}
+    calls = []
+    for name, value in bad.items():
+        wrong = right[name].copy()
+        wrong[(-1, *(0,) * (wrong.ndim - 1))] = value
+        calls.append((name, value, {**right, name: wrong}))
+    return calls
 
 
 def _follows(model: Model, inputs: Mapping[str, Any], when: str) -> None:

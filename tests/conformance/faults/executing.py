@@ -55,6 +55,11 @@ class Complete(Fault):
         """The outputs of a call in a graph."""
         return model(inputs, options=options)
 
+    def spoiled(self, model: CompleteModel, inputs: Call, options: Call) -> Any:
+        """The outputs of a compiled call: its last row is the only one that a check makes bad."""
+        output = model(_clamped(model, inputs), options=options)
+        return {name: _with_nan(output[name]) for name in output}
+
     def dataset(self, examples: Any, batch_size: int) -> list[Any]:
         """Batches of arrays, or of pairs of them."""
         parts = examples if isinstance(examples, tuple) else (examples,)
@@ -89,7 +94,10 @@ class CompleteModel(FaultyModel):
         """A call in a mode."""
         if mode == "eager":
             return self(inputs, options=options)
-        return self.fault.executed(self, dict(inputs), self.fault.switches(self, dict(options)), mode)
+        given, switches = dict(inputs), self.fault.switches(self, dict(options))
+        if mode == "traced xla":
+            return self.fault.spoiled(self, given, switches)
+        return self.fault.executed(self, given, switches, mode)
 
     @property
     def keras_model(self) -> KerasLoop:
@@ -136,6 +144,22 @@ class KerasLoop:
         weights = self.holder.model.to_weights()
         slopes = self.holder.model.gradients(**batch).to_weights()
         self.fault.stepped(self, {name: array - RATE * slopes.get(name, 0) for name, array in weights.items()})
+
+
+def _clamped(model: CompleteModel, inputs: Call) -> Call:
+    """Every argument with 0 in place of what is not allowed."""
+    limits = {"input_ids": "vocab_size", "token_type_ids": "type_vocab_size"}
+    tops = {name: model.config[limit] for name, limit in limits.items()} | {"attention_mask": 2}
+    return {
+        name: np.where((array < 0) & (array != -100) | (array >= tops.get(name, np.inf)), 0, array)
+        for name, array in inputs.items()
+    }
+
+
+def _with_nan(value: Any) -> Any:
+    spoiled = value.copy()
+    spoiled[-1] = np.nan
+    return spoiled
 
 
 def _rows(arrays: Call, start: int, count: int) -> Call:
@@ -204,6 +228,26 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_rounded(item) for item in value)
     return value.astype(np.float16).astype(value.dtype)
+
+
+@fault
+class ClampsWhenCompiled(Complete):
+    """A compiled function reads what is not allowed as the nearest that is, as XLA reads an index."""
+
+    def executed(self, model: CompleteModel, inputs: Call, options: Call, mode: str) -> Any:
+        return super().executed(model, _clamped(model, inputs), options, mode)
+
+    def spoiled(self, model: CompleteModel, inputs: Call, options: Call) -> Any:
+        return self.executed(model, inputs, options, "xla")
+
+
+@fault
+class SpoilsTheBatch(Complete):
+    """One bad row makes NaN of all."""
+
+    def spoiled(self, model: CompleteModel, inputs: Call, options: Call) -> Any:
+        output = model(_clamped(model, inputs), options=options)
+        return {name: np.full_like(output[name], np.nan) for name in output}
 
 
 @fault
