@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -12,7 +13,9 @@ PEERS = {
 }
 MISSING = [variable for variable in PEERS.values() if not os.environ.get(variable)]
 
-collect_ignore = ["peers"] if len(MISSING) == len(PEERS) else []
+BROWSER = shutil.which("chromium")
+
+collect_ignore = [*(["peers"] if len(MISSING) == len(PEERS) else []), *([] if BROWSER else ["browser"])]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -21,4 +24,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"not run: the comparisons with transformers in tests/peers, for want of {' and '.join(MISSING)} "
             "(paths of Python interpreters that have it); run them with: make peers"
+        )
+    if not BROWSER:
+        terminalreporter.write_line(
+            "not run: the report in a real browser in tests/browser, for want of chromium on PATH"
         )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from . import cli_diagnosis
+from . import cli_diagnosis, cli_report
 from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
 from .expectations import load_expectations
@@ -40,6 +40,9 @@ app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:pyth
 )
 app.command("replay", epilog="Example: roformer-conformance replay failures/NUM-1.1-parity-base-float32.json numpy")(
     cli_diagnosis.replay
+)
+app.command("report", epilog="Example: roformer-conformance report numpy.json tensorflow.json --output report")(
+    cli_report.report
 )
 
 Implementation = Annotated[
@@ -69,6 +72,10 @@ def check(
     failures: Annotated[
         Path | None, typer.Option(help="save each failure as a file in this folder, for `replay`; left out: none")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="write result.json, junit.xml, report.html, summary.md, badge.json to this folder"),
+    ] = None,
     json: Json = None,
     junit: Junit = None,
 ) -> None:
@@ -90,6 +97,8 @@ def check(
     print_result(result, console)
     _tell_of_files(result, failures)
     _write(result, json, junit)
+    if report is not None:
+        cli_report.write(adapter, result, budget_k, report, console)
     raise typer.Exit(exit_code(adapter, result.conforms))
 
 

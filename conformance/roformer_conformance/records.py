@@ -50,6 +50,38 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class TapError:
+    """What an implementation and honest arithmetic lose up to one output: relative root mean square errors."""
+
+    tap: str
+    error: float
+    honest: float
+    grade: float
+
+
+@dataclass(frozen=True)
+class AttentionDifference:
+    """Attention weights that lie outside the budget: |got − expected| of the first such layer's worst head."""
+
+    tap: str
+    head: int
+    grade: float
+    difference: tuple[tuple[float, ...], ...]  # (queries, keys)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the error grows from layer to layer, on one model that is the same for every implementation."""
+
+    head: str
+    dtype: str
+    described: str
+    taps: tuple[TapError, ...] = ()
+    attention: AttentionDifference | None = None
+    problem: str = ""  # why there are no taps
+
+
+@dataclass(frozen=True)
 class Result:
     """All records of one run; `claims` are the ids of every claim in the specification, tried or not."""
 
@@ -63,6 +95,7 @@ class Result:
     seconds: float = 0.0
     preparation_seconds: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    growth: Growth | None = None  # measured for reports alone
 
     def with_status(self, status: str) -> list[Record]:
         """The records of one status."""

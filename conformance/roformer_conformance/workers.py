@@ -118,7 +118,8 @@ def _heard(worker: _Worker, count: int) -> tuple[int, Record | None, Sequence[st
 def _lost(worker: _Worker, attempts: Sequence[Attempt]) -> tuple[int, Record]:
     assert worker.number is not None
     message = f"the process that ran this check {_cause(worker.process)}"
-    return worker.number, replace(attempts[worker.number].lost, status="failed", message=message)
+    told = ("not explained: trying it here could end this process too",)
+    return worker.number, replace(attempts[worker.number].lost, status="failed", message=message, diagnosis=told)
 
 
 def _cause(process: BaseProcess) -> str:

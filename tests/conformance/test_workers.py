@@ -76,6 +76,7 @@ def test_a_check_whose_process_dies_is_a_failure_and_the_others_go_on() -> None:
     assert "ended with exit code 7" in ended.message
     assert "check doomed_adapters:Doomed --clause NUM-1.1/parity --level smoke" in killed.replay
     assert killed.claim
+    assert killed.diagnosis == ("not explained: trying it here could end this process too",)
 
 
 def test_an_adapter_that_no_worker_can_make_is_an_error_with_its_reason() -> None:

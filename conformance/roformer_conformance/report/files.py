@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ..records import Result
+from .documents import document
 
 
 def write_json(result: Result, path: Path) -> None:
-    """The whole result as one JSON object; what is not finite becomes null."""
-    records = [{**dataclasses.asdict(record), "grade": _finite(record.grade)} for record in result.records]
-    covered = dataclasses.asdict(result.coverage())
-    document = {**dataclasses.asdict(result), "records": records, "conforms": result.conforms, "coverage": covered}
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    """The whole result as one JSON object, see `documents`."""
+    path.write_text(json.dumps(document(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_junit(result: Result, path: Path) -> None:
@@ -40,10 +36,6 @@ def write_junit(result: Result, path: Path) -> None:
         elif record.status != "passed":
             ElementTree.SubElement(case, "skipped", message=_printable(f"{record.status}: {record.message}"))
     ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _printable(text: str) -> str:
