@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from .context import Forward, Maker
+from .precision import wide
 from .rotary import rotate
 
 Pair = tuple[tf.Tensor, tf.Tensor]
@@ -35,14 +36,14 @@ def attention_probs(query: tf.Tensor, key: tf.Tensor, visible: tf.Tensor, allowe
     Returns:
         (batch, heads, queries, keys); rows sum to 1.
     """
-    scores = tf.matmul(query, key, transpose_b=True) / math.sqrt(query.shape[-1])
+    scores = wide(tf.matmul(query, key, transpose_b=True)) / math.sqrt(query.shape[-1])
     blind = ~tf.reduce_any(visible, axis=-1, keepdims=True)
     scores = tf.where(blind, tf.zeros_like(scores), scores)
     visible = tf.broadcast_to(tf.where(blind, allowed, visible), tf.shape(scores))
     highest = tf.reduce_max(tf.where(visible, scores, scores.dtype.min), axis=-1, keepdims=True)
     shifted = tf.where(visible, scores - tf.stop_gradient(highest), tf.zeros_like(scores))
     exponentials = tf.where(visible, tf.exp(shifted), tf.zeros_like(scores))
-    return exponentials / tf.reduce_sum(exponentials, axis=-1, keepdims=True)
+    return tf.cast(exponentials / tf.reduce_sum(exponentials, axis=-1, keepdims=True), query.dtype)
 
 
 class Attention(keras.layers.Layer):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from roformer_numpy import checkpoints
@@ -29,6 +30,8 @@ from .training import TrainsOnItsOwnLoss
 from .variables import assign, tree_of
 
 DTYPES = ("float32", "float64")
+RANDOMNESS = "randomness"
+MIXED = ("mixed_bfloat16", "mixed_float16")  # weights, sums and losses stay in float32
 
 
 class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
@@ -51,7 +54,7 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         Args:
             config: sizes and switches.
             seed: of fresh weights and of dropout.
-            dtype: float32 or float64, by name or as a Keras policy; every sublayer gets it.
+            dtype: float32, float64, mixed_bfloat16 or mixed_float16, by name or as a Keras policy, for every sublayer.
             weights: a tree that fits `config`.
             honour_call_flags: follow a call's output switches in graph mode too, where the documentation gives the
                 word to the configuration (IN-9); saved with the model.
@@ -62,10 +65,10 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         """
         if not isinstance(config, RoFormerConfig):
             raise InputTypeError(f"config is a {type(config).__name__}, expected a RoFormerConfig")
-        super().__init__(dtype=_policy(dtype), **keras_options)
+        super().__init__(dtype=_policy(dtype), autocast=False, **keras_options)
         self.config, self.seed = _with_flag(config, honour_call_flags), _seed(seed)
         self.randomness = keras.random.SeedGenerator(self.seed)
-        self._make_layers(initialize(config, self.head, self.seed, self.compute_dtype) if weights is None else weights)
+        self._make_layers(initialize(config, self.head, self.seed, self.variable_dtype) if weights is None else weights)
 
     def _make_layers(self, weights: Weights[Array]) -> None:
         make = Maker(self.config, self.dtype_policy, self.randomness)
@@ -98,9 +101,9 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         if is_traced((inputs, named)):
             with surviving_autograph():
                 given = bound(self.head, inputs, named)
-                arguments = traced(given, self.config, self.head, self.compute_dtype, self.honour_call_flags)
+                arguments = traced(given, self.config, self.head, self.variable_dtype, self.honour_call_flags)
         else:
-            arguments = checked(bound(self.head, inputs, named), self.config, self.head, self.compute_dtype)
+            arguments = checked(bound(self.head, inputs, named), self.config, self.head, self.variable_dtype)
         return self.run(arguments)
 
     def run(self, arguments: Mapping[str, Any]) -> Any:
@@ -138,7 +141,16 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
     def get_config(self) -> dict[str, Any]:
         """What Keras saves beside the weights."""
         config = self.config.replace(add_pooling_layer=False) if self._lacks_pooler() else self.config
-        return {"config": config.to_dict(), "seed": self.seed, "dtype": self.compute_dtype, "name": self.name}
+        return {"config": config.to_dict(), "seed": self.seed, "dtype": self.dtype_policy.name, "name": self.name}
+
+    def save_own_variables(self, store: Any) -> None:
+        """What Keras saves of the model itself beside its layers: where dropout's randomness stands."""
+        store[RANDOMNESS] = self.randomness.state.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Go on drawing where the saved model stood; a file without it leaves the seed as it is."""
+        if RANDOMNESS in store:
+            self.randomness.state.assign(np.array(store[RANDOMNESS]))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
@@ -168,7 +180,7 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
 
         Source: LIFE-4, LIFE-6.
         """
-        name = _policy(dtype).compute_dtype
+        name = _policy(dtype).variable_dtype
         tree = checkpoints.tree_from_mapping(mapping, config, cls.head, name, _seed(seed))
         return cls(config, seed=seed, dtype=dtype, weights=tree)
 
@@ -189,7 +201,7 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
 
         Source: LIFE-4, LIFE-6.
         """
-        config, name = checkpoints.read_config(folder, **overrides), _policy(dtype).compute_dtype
+        config, name = checkpoints.read_config(folder, **overrides), _policy(dtype).variable_dtype
         fresh_labels = "num_labels" in overrides or "id2label" in overrides
         tree = checkpoints.tree_from_mapping(
             checkpoints.read_tensors(folder), config, cls.head, name, _seed(seed), fresh_labels=fresh_labels
@@ -233,8 +245,8 @@ def _policy(dtype: Any) -> keras.DTypePolicy:
         policy = keras.dtype_policies.get(dtype)
     except (TypeError, ValueError):
         policy = None
-    if policy is None or policy.compute_dtype not in DTYPES or policy.variable_dtype != policy.compute_dtype:
-        raise InputError(f"dtype={shown(dtype)} is not one of {', '.join(DTYPES)}")
+    if policy is None or policy.name not in (*DTYPES, *MIXED):
+        raise InputError(f"dtype={shown(dtype)} is not one of {', '.join((*DTYPES, *MIXED))}")
     return policy
 
 

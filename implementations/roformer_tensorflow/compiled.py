@@ -63,9 +63,9 @@ class CompiledCall:
         model = self.model
         if has_symbols((inputs, named)):
             given = bound(model.head, inputs, named)
-            return model.run(traced(given, model.config, model.head, model.compute_dtype, self.honour_call_flags))
+            return model.run(traced(given, model.config, model.head, model.variable_dtype, self.honour_call_flags))
         given = bound(model.head, inputs, named)
-        arguments = checked(given, model.config, model.head, model.compute_dtype)
+        arguments = checked(given, model.config, model.head, model.variable_dtype)
         return model.functions(self.jit_compile, {**arguments, **self._switches(given)})
 
     def _switches(self, given: Arguments) -> Arguments:

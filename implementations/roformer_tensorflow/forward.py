@@ -33,7 +33,7 @@ def outputs_of(model: keras.Model, given: Given, training: bool) -> TFModelOutpu
     given = {name: value for name, value in given.items() if value is not None}
     given, fine = (given, None) if tf.executing_eagerly() else guarded(given, model.config, model.head)
     given = {
-        name: value if name in SWITCHES else as_tensor(name, value, model.compute_dtype)
+        name: value if name in SWITCHES else as_tensor(name, value, _type_of(name, model))
         for name, value in given.items()
     }
     encoded = _encode(model, given, training, fine)
@@ -49,6 +49,11 @@ def is_switched(model: keras.Model, name: str, given: Given) -> bool:
     """A switch of the call, by default that of the configuration."""
     value = given.get(name)
     return bool(getattr(model.config, name) if value is None else value)
+
+
+def _type_of(name: str, model: keras.Model) -> str:
+    """Labels are compared with logits in the weights' type; everything else is computed on."""
+    return model.variable_dtype if name == "labels" else model.compute_dtype
 
 
 def _encode(model: keras.Model, given: Given, training: bool, fine: tf.Tensor | None) -> Encoded:

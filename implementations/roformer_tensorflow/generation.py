@@ -79,7 +79,7 @@ def generate(
 def _prompt(model: keras.Model, input_ids: Any, attention_mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
     given = {"input_ids": input_ids, "attention_mask": attention_mask}
     given = {name: value for name, value in given.items() if value is not None}
-    tensors = checked(given, model.config, model.head, model.compute_dtype)
+    tensors = checked(given, model.config, model.head, model.variable_dtype)
     ids = tensors["input_ids"]
     mask = tensors["attention_mask"] if "attention_mask" in tensors else tf.ones_like(ids, tf.bool)
     ends_with_padding = np.flatnonzero(~mask[:, -1].numpy())

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 def dense(name: str, inputs: int, outputs: int, policy: Any) -> keras.layers.Dense:
     """x · kernel + bias from `inputs` to `outputs` features, built."""
-    layer = keras.layers.Dense(outputs, dtype=policy, name=name)
+    layer = keras.layers.Dense(outputs, kernel_initializer="zeros", dtype=policy, name=name)  # assigned at once
     layer.build((None, inputs))
     return layer
 
@@ -22,12 +22,13 @@ def dense(name: str, inputs: int, outputs: int, policy: Any) -> keras.layers.Den
 class LayerNorm(keras.layers.Layer):
     """gamma · (x − mean) / √(variance + eps) + beta over the last axis, with the biased variance (FFN-4.3).
 
-    Keras' own layer folds the mean into the shift, which loses digits where the mean is large.
+    Keras' own layer folds the mean into the shift, which loses digits where the mean is large. Computed in the type of
+    the weights: an eps of 1e-12 is 0 in float16.
     """
 
     def __init__(self, name: str, width: int, eps: float, policy: Any) -> None:
-        super().__init__(name=name, dtype=policy)
-        self.eps = eps
+        super().__init__(name=name, dtype=policy.variable_dtype)
+        self.eps, self.result = eps, policy.compute_dtype
         self.gamma = self.add_weight(name="gamma", shape=(width,), initializer="ones")
         self.beta = self.add_weight(name="beta", shape=(width,), initializer="zeros")
         self.built = True
@@ -36,7 +37,7 @@ class LayerNorm(keras.layers.Layer):
         """(…, width) → (…, width)."""
         centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
         variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
-        return self.gamma * (centred / tf.sqrt(variance + self.eps)) + self.beta
+        return tf.cast(self.gamma * (centred / tf.sqrt(variance + self.eps)) + self.beta, self.result)
 
 
 class Dropout(keras.layers.Layer):

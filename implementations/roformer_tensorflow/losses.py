@@ -13,14 +13,10 @@ import tensorflow as tf
 from roformer_numpy.config import RoFormerConfig
 
 from .outputs import Fields
+from .precision import wide
 
 NO_LABEL = -100
 POSITIONS = ("start_positions", "end_positions")
-
-
-def wide(x: tf.Tensor) -> tf.Tensor:
-    """x in a type of at least 32 bits."""
-    return x if x.dtype.size >= 4 else tf.cast(x, tf.float32)
 
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -167,7 +167,7 @@ def test_dropout_is_drawn_from_one_seed() -> None:
     [
         (lambda: MODELS["base"]({"hidden_size": 8}), InputTypeError, "config is a dict"),
         (lambda: MODELS["base"](config_of(), dtype="float16"), InputError, "float16"),
-        (lambda: MODELS["base"](config_of(), dtype="mixed_float16"), InputError, "mixed_float16"),
+        (lambda: MODELS["base"](config_of(), dtype="bfloat16"), InputError, "bfloat16"),
         (lambda: MODELS["base"](config_of(), seed=-1), InputError, "seed=-1"),
         (lambda: MODELS["base"](config_of())([[1]], generator=1), InputTypeError, "generator"),
     ],
