@@ -28,7 +28,7 @@ class TorchAdapter:
             "dtypes": ("float32",),
             "call_styles": ("keywords", "single"),
             **dict.fromkeys(("training", "cache", "cross_attention", "resizing", "saving", "overrides"), True),
-            **dict.fromkeys(("generation", "warnings"), True),
+            **dict.fromkeys(("generation", "gradients", "warnings"), True),
             **claims,
         }
         torch.set_num_threads(1)
@@ -54,26 +54,40 @@ class TorchModel:
 
     def __call__(self, inputs: Mapping[str, Any], *, style: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs as arrays, a cache as tuples."""
-        options = dict(options)
-        self.model.train(bool(options.pop("training", False)))
-        if "seed" in options:
-            torch.manual_seed(options.pop("seed"))
-        given = {name: _to_torch(value) for name, value in inputs.items()}
         with torch.no_grad():
-            output = called(self.model, given, style, {name: _to_torch(item) for name, item in options.items()})
-        self.model.eval()
+            output = self._run({name: _to_torch(value) for name, value in inputs.items()}, style, options)
         if isinstance(output, tuple):
             return {"tuple": _to_numpy(output)}
         return {name: _to_numpy(value) for name, value in output.items()}
+
+    def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """PyTorch's own differentiation of the loss, which is a mean: by every parameter, and by inputs_embeds."""
+        given = {name: _to_torch(value) for name, value in inputs.items()}
+        by = dict(self.model.named_parameters())
+        if "inputs_embeds" in given:
+            by["inputs_embeds"] = given["inputs_embeds"].requires_grad_()
+        # no gradient reaches the table of positions; what else the loss does not depend on has gradients of 0
+        by = {name: tensor for name, tensor in by.items() if "embed_positions" not in name}
+        loss = self._run(given, "keywords", options)["loss"]
+        found = torch.autograd.grad(loss, list(by.values()), allow_unused=True, materialize_grads=True)
+        return {"loss": _to_numpy(loss), **dict(zip(by, map(_to_numpy, found), strict=True))}
+
+    def _run(self, given: Mapping[str, Any], style: str, options: Mapping[str, Any]) -> Any:
+        options = {name: _to_torch(value) for name, value in options.items()}
+        self.model.train(bool(options.pop("training", False)))
+        if "seed" in options:
+            torch.manual_seed(options.pop("seed"))
+        try:
+            return called(self.model, given, style, options)
+        finally:
+            self.model.eval()
 
     def generate(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         """The library's own generate, with the global seed."""
         options = dict(options)
         if "seed" in options:
             torch.manual_seed(options.pop("seed"))
-        return self.model.generate(
-            **{name: _to_torch(value) for name, value in inputs.items()}, **options
-        ).numpy()
+        return self.model.generate(**{name: _to_torch(value) for name, value in inputs.items()}, **options).numpy()
 
     def save(self, path: str) -> None:
         """save_pretrained."""
