@@ -72,6 +72,9 @@ def check(
     failures: Annotated[
         Path | None, typer.Option(help="save each failure as a file in this folder, for `replay`; left out: none")
     ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="the checkpoint that an implementation with baked-in weights was made from")
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="write result.json, junit.xml, report.html, summary.md, badge.json to this folder"),
@@ -93,6 +96,7 @@ def check(
             replay_name=implementation,
             workers=workers,
             failures=failures,
+            model=model,
         )
     print_result(result, console)
     _tell_of_files(result, failures)

@@ -39,6 +39,7 @@ class Examiner:
     k: float
     name: str  # what a command line calls the implementation
     folder: Path | None = None
+    model: Path | None = None  # the checkpoint of an implementation with fixed weights
     seconds: float = SECONDS_OF_A_RUN
 
     def examined(self, record: Record) -> Record:
@@ -51,7 +52,7 @@ class Examiner:
         explained = replace(record, diagnosis=found.lines)
         if self.folder is None:
             return explained
-        return replace(explained, saved=str(save_failure(self.folder, explained, found, self.k, self.name)))
+        return replace(explained, saved=str(save_failure(self.folder, explained, found, self.k, self.name, self.model)))
 
     def _diagnosis(self, record: Record) -> Diagnosis:
         if self.seconds <= 0.0:
@@ -77,7 +78,9 @@ def _call_of(vector: Vector, dtype: str) -> Call:
     )
 
 
-def save_failure(folder: Path, record: Record, found: Diagnosis, k: float, name: str) -> Path:
+def save_failure(
+    folder: Path, record: Record, found: Diagnosis, k: float, name: str, model: Path | None = None
+) -> Path:
     """Write one failure to `folder`; returns the JSON file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / (re.sub(r"[^A-Za-z0-9.]+", "-", f"{record.id}-{record.head}-{record.dtype}") + ".json")
@@ -86,6 +89,7 @@ def save_failure(folder: Path, record: Record, found: Diagnosis, k: float, name:
     described = {
         "format": FORMAT,
         "implementation": name,
+        "model": str(model) if model else None,
         "k": k,
         **{key: getattr(record, key) for key in ("id", "head", "dtype", "claim", "message", "diagnosis", "replay")},
         "case": asdict(record.tried) if record.tried else None,

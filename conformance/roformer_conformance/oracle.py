@@ -6,6 +6,7 @@ The only module of this package that imports the reference.
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,13 +17,15 @@ import numpy as np
 
 from roformer_numpy.backward.table import EQUATIONS as DERIVATIVES
 from roformer_numpy.backward.table import Derivatives
+from roformer_numpy.checkpoints import inspect_folder, read_config
 from roformer_numpy.checkpoints.names import foreign_name, foreign_shape, with_prefix
 from roformer_numpy.components import EQUATIONS, Components
 from roformer_numpy.config import RoFormerConfig
+from roformer_numpy.errors import RoFormerError
 from roformer_numpy.models import MODELS, RoFormerBase
 from roformer_numpy.weights import Dense, map_leaves, weight_shapes
 
-from .protocol import Array, Outputs, flatten
+from .protocol import AdapterError, Array, Outputs, flatten
 
 # Components whose results every implementation rounds in its own way; the others move data or are made of these.
 _ROUNDED = (
@@ -204,3 +207,37 @@ def _feed_forward_over(components: Components) -> Callable[..., Array]:
         return components.dense(inner, output.kernel, output.bias)
 
     return feed_forward
+
+
+class Checkpoint:
+    """A model folder of the user's, read by the reference: its configuration, and its weights for each head."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Read what the folder holds.
+
+        Raises:
+            AdapterError: no folder, or no model in it; the message says what is there.
+        """
+        try:
+            inspection, config = inspect_folder(folder), read_config(folder)
+        except RoFormerError as error:
+            raise AdapterError(str(error)) from error
+        self.folder, self.head = os.fspath(folder), inspection.head
+        self.config: dict[str, Any] = {**config.to_dict(), "num_labels": config.num_labels}
+        fits = inspection.fits.items()
+        self.heads = tuple(head for head, fit in fits if not fit.missing and not fit.misshapen)
+        if "base" in self.heads and "pooler.dense.weight" not in self.weights("base"):
+            self.config["add_pooling_layer"] = False
+
+    def weights(self, head: str) -> dict[str, Array]:
+        """Flat Hugging Face names to float64 arrays.
+
+        Raises:
+            AdapterError: the folder does not hold every weight of this head.
+        """
+        if head not in self.heads:
+            held = ", ".join(self.heads) or "no head whole"
+            raise AdapterError(f"{self.folder} does not hold every weight of {head}; it holds {held}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a missing pooler, or the weights of another head
+            return MODELS[head].from_pretrained(self.folder, dtype="float64", components=EQUATIONS).to_weights()

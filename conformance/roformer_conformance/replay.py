@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from .failures import Examiner, Failure, load_failure
+from .fixed import bound
 from .levels import UsageError
-from .protocol import Adapter
+from .protocol import Adapter, Capabilities
 from .records import Record
 from .registry import all_checks
 from .runner import run_case
@@ -21,6 +22,7 @@ def tried_again(failure: Failure | str | Path, adapter: Adapter) -> Record:
     """
     failure = failure if isinstance(failure, Failure) else load_failure(failure)
     described, case = failure.described, failure.case
+    adapter = bound(adapter, described["model"] if Capabilities.of(adapter).fixed_weights else None)
     if hasattr(adapter, "prepare"):
         adapter.prepare()
     if case is not None and described["id"] in all_checks():

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
@@ -21,6 +22,7 @@ from .budget import FAILS_AT
 from .clauses import load_clauses, select
 from .expectations import Expectation, judged, require_known
 from .failures import Examiner
+from .fixed import bound
 from .levels import LEVELS, UsageError, all_types, examples
 from .protocol import Adapter, Capabilities, ImplementationDied, Unsupported, find_adapter
 from .records import Record, Result
@@ -53,6 +55,7 @@ def check_implementation(
     replay_name: str | None = None,
     workers: int = 1,
     failures: Path | None = None,
+    model: Path | None = None,
 ) -> Result:
     """Run every check that `adapter` claims to stand, and every golden vector that it claims to be able to compute.
 
@@ -68,6 +71,7 @@ def check_implementation(
         workers: processes that run the checks; the records and their order are the same for any number. More than one
             need a `replay_name` by which each finds the adapter, or an adapter that can be pickled.
         failures: a folder for one file a failure, see `failures`; none when left out.
+        model: the checkpoint that an adapter with fixed weights was made from, see `fixed`.
 
     Raises:
         AdapterError: the adapter does not fit the protocol.
@@ -78,11 +82,12 @@ def check_implementation(
         raise UsageError(f"level {level!r} is not one of {', '.join(LEVELS)}")
     if workers < 1:
         raise UsageError(f"workers={workers} is not 1 or more")
+    adapter = bound(adapter, model)
     capabilities = Capabilities.of(adapter)
     wanted = list(clauses)
     checks, vectors = _selected(wanted)
     started = time.perf_counter()
-    name = shlex.quote(replay_name or adapter.name)
+    name = shlex.quote(replay_name or adapter.name) + (f" --model {shlex.quote(str(model))}" if model else "")
     jobs = attempts(adapter, checks, vectors, level, seed, k, name)
     records = [_not_claimed(check, capabilities) for check in checks if not check.heads_for(capabilities)]
     require_known(expected, runs(checks, vectors, capabilities))
@@ -90,9 +95,9 @@ def check_implementation(
     if workers == 1:
         arriving: Iterable[tuple[int, Record]] = ((number, job.run()) for number, job in enumerate(jobs))
     else:
-        prepare = partial(_prepared, _maker(adapter, replay_name), wanted, level, seed, k, name)
+        prepare = partial(_prepared, _maker(adapter, None if model else replay_name), wanted, level, seed, k, name)
         arriving = spread(prepare, jobs, workers, getattr(adapter, "deaths", None))
-    examiner = Examiner(adapter, k, replay_name or adapter.name, failures)
+    examiner = Examiner(adapter, k, replay_name or adapter.name, failures, model)
     came: dict[int, Record] = {}
     for number, record in arriving:
         came[number] = examiner.examined(judged(record, expected))
@@ -265,9 +270,10 @@ class _Attempts:
     def __call__(self, case: Case) -> None:
         """Try the check on one case."""
         self.count += 1
-        self.latest = case
+        own_case: Any = getattr(self.trial.adapter, "own_case", None)
         try:
-            self.check.function(self.trial, case)
+            self.latest = case if own_case is None else own_case(self.check, case)
+            self.check.function(self.trial, self.latest)
         except Unsupported as reason:
             self.unsupported = str(reason)
             self.count -= 1
