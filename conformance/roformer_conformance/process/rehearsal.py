@@ -70,11 +70,13 @@ def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[t
         ("saving", "save, load_saved", _save),
         ("pruning", "prune_heads", _prune),
         ("resizing", "resize", _resize),
-        ("gradients", "gradients", _gradients),
         ("cache", "call with a cache", _cached),
     ):
         if capabilities.claims(need):
             yield name, partial(action, trial, case)
+    with_loss = [head for head in capabilities.heads if head != "base"]
+    if capabilities.gradients and with_loss:
+        yield "gradients", partial(_gradients, trial, _case(with_loss[0]))
     if capabilities.generation:
         yield "generate", partial(_generate, trial, _case("causal_lm"))
 
