@@ -22,12 +22,17 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
 
 def gelu_new(x: tf.Tensor) -> tf.Tensor:
     """x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))."""
-    return 0.5 * x * (1.0 + tf.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
+    return _half_of_one_plus_tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)) * x
 
 
 def gelu_fast(x: tf.Tensor) -> tf.Tensor:
     """x/2 · (1 + tanh(0.7978845608 · x · (1 + 0.044715 x²)))."""
-    return 0.5 * x * (1.0 + tf.tanh(ROOT_OF_TEN_DIGITS * x * (1.0 + 0.044715 * x * x)))
+    return _half_of_one_plus_tanh(ROOT_OF_TEN_DIGITS * x * (1.0 + 0.044715 * x * x)) * x
+
+
+def _half_of_one_plus_tanh(x: tf.Tensor) -> tf.Tensor:
+    """(1 + tanh x) / 2 = σ(2x): where tanh is near −1, neither this nor its gradient loses digits."""
+    return tf.sigmoid(2.0 * x)
 
 
 def quick_gelu(x: tf.Tensor) -> tf.Tensor:

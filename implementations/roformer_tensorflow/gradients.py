@@ -32,17 +32,22 @@ def loss_gradients(
         one name), and "inputs_embeds" where these were given.
     """
     given = dict(inputs)
-    sources = dict(named_variables(model))
+    sources = {name: variable.value for name, variable in named_variables(model).items()}
     if given.get("inputs_embeds") is not None:
         given["inputs_embeds"] = sources["inputs_embeds"] = tf.constant(given["inputs_embeds"], model.compute_dtype)
     with tf.GradientTape() as tape:
         tape.watch([sources[name] for name in ("inputs_embeds",) if name in sources])
         loss = reduced((run or model)(**given, **{**options, "return_dict": True}).loss, "mean")
-    found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    found = tape.gradient(loss, sources)
     return {"loss": loss.numpy()} | {
-        _foreign(name, model.head): _outside(name, tf.convert_to_tensor(gradient).numpy())
-        for name, gradient in found.items()
+        _foreign(name, model.head): _outside(name, _array(gradient, sources[name])) for name, gradient in found.items()
     }
+
+
+def _array(gradient: Any, source: Any) -> Array:
+    """The gradient as one array, 0 where nothing leads from the source to the loss."""
+    array: Array = np.zeros(source.shape, source.dtype.as_numpy_dtype)
+    return array if gradient is None else tf.convert_to_tensor(gradient).numpy()
 
 
 def _foreign(name: str, head: str) -> str:

@@ -1,14 +1,50 @@
-"""Gradients against central differences in float64, along random directions through all weights at once (TRAIN-2)."""
+"""Gradients in float64 against central differences, along random directions through all weights at once, and against
+what PyTorch's autograd gave through transformers 4.37 (TRAIN-2).
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import load_file
+
+from roformer_conformance.vectors import load_vectors
+from roformer_tensorflow.adapter import TensorFlowAdapter, graph_adapter, xla_adapter
 
 from .samples import HEADS, MODELS, call_of, config_of
 
 STEP = 1e-5
+FOLDER = Path(__file__).parents[2] / "fixtures" / "gradients"
+VECTORS = {vector.id: vector for vector in load_vectors()}
+ADAPTERS = {"eager": TensorFlowAdapter, "graph": graph_adapter, "xla": xla_adapter}
+
+# Those of a loss: an adapter differentiates no other output.
+RECORDED = sorted(FOLDER.glob("*-loss_*.safetensors"))
+COMPILED = [("eager", path) for path in RECORDED] + [
+    (mode, path)
+    for mode in ("graph", "xla")
+    for path in RECORDED
+    if path.stem in ("masked_lm-loss_right_padding", "sequence_classification-loss_single_label")
+]
+
+
+@pytest.mark.parametrize(("mode", "path"), COMPILED, ids=lambda item: getattr(item, "stem", item))
+def test_gradients_are_those_that_pytorch_recorded(mode: str, path: Path) -> None:
+    """Loss and every weight under its Hugging Face name, to 1e-11 of the largest element there is."""
+    vector, recorded = VECTORS[path.stem], load_file(path)
+    weights = {name: np.asarray(array, np.float64) for name, array in vector.weights().items()}
+    model = ADAPTERS[mode]().load(vector.head, dict(vector.described["config"]), weights, "float64")
+    got = dict(model.gradients(vector.inputs(), {}))
+    assert np.isclose(got.pop("loss"), recorded["loss"], rtol=1e-12, atol=1e-12)
+    expected = {name.removeprefix("gradients/"): array for name, array in recorded.items() if "/" in name}
+    largest = max(float(np.abs(array).max()) for array in expected.values())
+    assert expected.keys() == got.keys()
+    for name, array in expected.items():
+        assert got[name].shape == array.shape, name
+        assert np.abs(got[name] - array).max() <= 1e-11 * largest, name
 
 
 def total_of(model, call) -> tf.Tensor:
