@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 from . import checkpoints, surgery
 from .arithmetic import components_named
 from .backward import Gradients, gradients_of
-from .backward.table import EQUATIONS, Derivatives
+from .backward.table import Derivatives, derivatives_for
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
@@ -35,7 +35,7 @@ class RoFormerBase:
 
     head: ClassVar[str]
     weights: Weights[Array]
-    derivatives: Derivatives = EQUATIONS
+    derivatives: Derivatives | None = None  # None: those that go with the components
 
     def __init__(
         self,
@@ -112,10 +112,9 @@ class RoFormerBase:
         Source: TRAIN-2, LOSS-1 to LOSS-7.
         """
         checked = validate(bind(self.head, inputs, named), self.config, self.head, self.dtype)
+        derivatives = self.derivatives or derivatives_for(self.components)
         with np.errstate(all="ignore"):
-            return gradients_of(
-                checked, self.weights, self.config, self.head, self.components, self.derivatives, upstream
-            )
+            return gradients_of(checked, self.weights, self.config, self.head, self.components, derivatives, upstream)
 
     def _encode(self, inputs: Inputs) -> Encoded:
         causal = is_causal(self.config, self.head)

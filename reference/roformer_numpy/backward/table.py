@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..components import Components
 from ..equations.gradients import (
     activations,
     attention,
@@ -65,3 +66,12 @@ EQUATIONS = Derivatives(
     squared_error=losses.squared_error_vjp,
     binary_cross_entropy=losses.binary_cross_entropy_vjp,
 )
+
+
+def derivatives_for(components: Components) -> Derivatives:
+    """The gradients that go with an arithmetic: the kernels' own for the kernels, else the equations'."""
+    if components.name != "kernels":
+        return EQUATIONS
+    from .kernels import KERNELS  # numba is imported by those who ask for it
+
+    return KERNELS

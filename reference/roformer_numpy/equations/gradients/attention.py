@@ -41,7 +41,7 @@ def attention_probs_vjp(upstream: Array, probs: Array, key_mask: Array, causal: 
         The shape of probs.
     """
     along = (upstream * probs).sum(axis=-1, keepdims=True)
-    return np.where(_sees(probs, key_mask, causal), probs * (upstream - along), 0.0).astype(probs.dtype)
+    return np.where(rows_that_see(probs, key_mask, causal), probs * (upstream - along), 0.0).astype(probs.dtype)
 
 
 def attend_vjp(upstream: Array, probs: Array, value: Array) -> tuple[Array, Array]:
@@ -58,7 +58,7 @@ def attend_vjp(upstream: Array, probs: Array, value: Array) -> tuple[Array, Arra
     return upstream @ value.swapaxes(-1, -2), probs.swapaxes(-1, -2) @ upstream
 
 
-def _sees(probs: Array, key_mask: Array, causal: bool) -> Array:
+def rows_that_see(probs: Array, key_mask: Array, causal: bool) -> Array:
     """Whether a query sees any key at all, bool (batch, 1, queries, 1), or 1 for all queries."""
     queries, keys = probs.shape[-2:]
     if not causal:
