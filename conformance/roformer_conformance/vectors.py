@@ -179,7 +179,9 @@ def _call(adapter: Adapter, vector: Vector, dtype: str) -> Outputs:
     weights = {name: np.asarray(array, dtype) for name, array in vector.weights().items()}
     model = adapter.load(vector.head, dict(vector.described["config"]), weights, dtype)
     inputs = {name: _typed(value, dtype) for name, value in vector.inputs().items()}
-    return flatten(model(inputs, style="keywords", options=dict(vector.described["options"])))
+    cached = Capabilities.of(adapter).cache  # who has no cache need not be told to keep none
+    options = {name: value for name, value in vector.described["options"].items() if cached or name != "use_cache"}
+    return flatten(model(inputs, style="keywords", options=options))
 
 
 def _typed(value: Any, dtype: str) -> Any:
