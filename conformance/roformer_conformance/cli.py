@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from . import cli_diagnosis, cli_report
+from . import cli_diagnosis, cli_faults, cli_report
 from .budget import FAILS_AT
 from .clauses import Clause, load_clauses, select
 from .expectations import load_expectations
@@ -41,8 +41,15 @@ app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:pyth
 app.command("replay", epilog="Example: roformer-conformance replay failures/NUM-1.1-parity-base-float32.json numpy")(
     cli_diagnosis.replay
 )
+app.command("faults", epilog="Example: roformer-conformance faults --json")(cli_faults.faults)
 app.command("report", epilog="Example: roformer-conformance report numpy.json tensorflow.json --output report")(
     cli_report.report
+)
+app.command("record", epilog="Example: roformer-conformance record model-dir --output golden.safetensors")(
+    cli_diagnosis.record
+)
+app.command("compare", epilog="Example: roformer-conformance compare golden.safetensors model-dir")(
+    cli_diagnosis.compare
 )
 
 Implementation = Annotated[

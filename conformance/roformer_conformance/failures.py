@@ -28,7 +28,7 @@ from .vectors import Vector, load_vectors
 
 FORMAT = 1
 # What a run may spend on explaining its failures; the first ones are explained.
-SECONDS_OF_A_RUN = 10.0
+SECONDS_OF_A_RUN = 15.0
 
 
 @dataclass

@@ -20,7 +20,7 @@ from .places import place_of, stage_of
 from .surgery import parts_that_matter
 
 # What one failure may cost: a failing run is still a run somebody waits for.
-SECONDS = 3.0
+SECONDS = 5.0
 # Fields of a configuration that are sizes, and that another case may draw anew.
 _SIZES = (
     "hidden_size", "num_attention_heads", "num_hidden_layers", "embedding_size", "intermediate_size", "vocab_size",
