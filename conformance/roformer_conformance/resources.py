@@ -25,6 +25,11 @@ def fixtures_folder() -> Path:
     return _first_existing("the fixtures", _PACKAGE / "fixtures", _PACKAGE.parents[1] / "fixtures")
 
 
+def kill_matrix_file() -> Path:
+    """The recorded kill matrix, checks × seeded faults."""
+    return _PACKAGE / "kill_matrix.jsonl"
+
+
 def _first_existing(what: str, *places: Path) -> Path:
     for place in places:
         if place.exists():

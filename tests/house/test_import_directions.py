@@ -39,13 +39,13 @@ HOMES = {
     "typer": (
         "roformer_conformance/cli.py", "roformer_conformance/terminal.py", "roformer_conformance/process/commands.py",
         "roformer_conformance/peers/", "roformer_conformance/cli_diagnosis.py", "roformer_conformance/cli_report.py",
-        "roformer_numpy/cli/",
+        "roformer_conformance/cli_faults.py", "roformer_numpy/cli/",
     ),
     "rich": (
         "roformer_conformance/cli.py", "roformer_conformance/report/", "roformer_conformance/terminal.py",
         "roformer_conformance/process/commands.py", "roformer_conformance/peers/",
         "roformer_conformance/cli_diagnosis.py", "roformer_conformance/cli_report.py",
-        "roformer_numpy/cli/",
+        "roformer_conformance/cli_faults.py", "roformer_numpy/cli/",
     ),
     "pytest": ("roformer_conformance/testing.py",),
     "tensorflow": ("roformer_tensorflow/", "roformer_peers/", "roformer_numpy/checkpoints/tensorflow1.py"),
