@@ -20,4 +20,5 @@ def dense_vjp(upstream: Array, x: Array, kernel: Array) -> tuple[Array, Dense[Ar
         by x, (…, in); by kernel (in, out) and bias (out,).
     """
     rows, columns = x.reshape(-1, x.shape[-1]), upstream.reshape(-1, upstream.shape[-1])
-    return upstream @ kernel.T, Dense(kernel=rows.T @ columns, bias=columns.sum(axis=0))
+    by_x = (columns @ kernel.T).reshape(x.shape)
+    return by_x, Dense(kernel=rows.T @ columns, bias=columns.sum(axis=0))
