@@ -45,6 +45,12 @@ app.command("faults", epilog="Example: roformer-conformance faults --json")(cli_
 app.command("report", epilog="Example: roformer-conformance report numpy.json tensorflow.json --output report")(
     cli_report.report
 )
+app.command("record", epilog="Example: roformer-conformance record model-dir --output golden.safetensors")(
+    cli_diagnosis.record
+)
+app.command("compare", epilog="Example: roformer-conformance compare golden.safetensors model-dir")(
+    cli_diagnosis.compare
+)
 
 Implementation = Annotated[
     str,
