@@ -235,6 +235,18 @@ def test_nothing_to_predict_gives_zeros(head: str) -> None:
     assert not any(gradient.any() for gradient in found.to_weights().values())
 
 
+@pytest.mark.parametrize("head", HEADS)
+def test_no_rows_give_zeros(head: str) -> None:
+    """An empty batch has a loss of 0 and gradients of 0, in the shapes of the weights (ERR-11.2)."""
+    model, call = case_of(head, {}, {})
+    empty = {name: value[:0] for name, value in call.items() if name != "upstream"}
+    if head == "base":
+        empty["upstream"] = {name: array[:0] for name, array in call["upstream"].items()}
+    found = model.gradients(**empty)
+    assert float(found.loss) == 0.0
+    assert not any(gradient.any() for gradient in found.to_weights().values())
+
+
 @pytest.mark.parametrize("head", [head for head in LOSS_HEADS if head != "question_answering"])
 def test_unused_rows_and_padding_get_exactly_nothing(head: str) -> None:
     """Types and words that nobody names, and masked positions without a label; the loss of a span reads them all."""
