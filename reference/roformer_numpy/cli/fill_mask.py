@@ -25,11 +25,16 @@ WORTH_A_BAR = 200  # fewer texts are done before anybody could look at a bar
 
 _errors = Console(stderr=True)  # a result may go through a pipe
 
-Texts = Annotated[list[str] | None, typer.Argument(help="one or more texts with [MASK]", metavar="TEXT…")]
+Texts = Annotated[list[str] | None, typer.Argument(help="one or more texts with [MASK]", metavar="TEXT")]
 Input = Annotated[
     Path | None, typer.Option("--input", help="a UTF-8 file with one text a line; empty lines are left out")
 ]
-Model = Annotated[str, typer.Argument(help=f"a model folder, or a model in the box: {', '.join(names()) or 'none'}")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help=f"a model folder, or a model in the box: {', '.join(names())}", metavar="MODEL", show_default=False
+    ),
+]
 
 
 @app.command("fill-mask", epilog="Example: roformer fill-mask tang-mini '床前[MASK]月光'")
@@ -44,9 +49,10 @@ def fill_mask_command(
 ) -> None:
     """Predict the token behind every [MASK].
 
-    Each mask of a text gets predictions of its own, the others left masked: the best of two masks need not be the best
-    pair. Percentages are of the whole vocabulary, also with --targets. A piece of a text that the vocabulary does not
-    know is read as [UNK] and named.
+    Each mask of a text gets predictions of its own, the others left masked:
+    the best of two masks need not be the best pair. Percentages are of the
+    whole vocabulary, also with --targets. A piece of a text that the
+    vocabulary does not know is read as [UNK] and named.
     """
     with usage_errors():
         given = [*(texts or []), *(_lines(file) if file else [])]
