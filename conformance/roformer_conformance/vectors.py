@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
@@ -65,7 +66,7 @@ class Vector:
 
     def weights(self) -> dict[str, Array]:
         """Flat Hugging Face names to float64 arrays, of the backbone and of this head."""
-        stored = load_file(self.path.parent.parent / "weights" / self.described["weights"])
+        stored = _stored(self.path.parent.parent / "weights" / self.described["weights"])
         owned = {
             name.partition("/")[2]: array
             for name, array in stored.items()
@@ -127,7 +128,8 @@ def load_vectors(folder: Path | None = None) -> tuple[Vector, ...]:
     paths = sorted((root / "vectors").glob("*.json"))
     if not paths:
         raise VectorError(f"no golden vectors in {root / 'vectors'}")
-    return tuple(_checked(path, validator) for path in paths)
+    hashes: dict[Path, str] = {}  # many vectors share their weights
+    return tuple(_checked(path, validator, hashes) for path in paths)
 
 
 def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", k: float = FAILS_AT) -> Record:
@@ -164,15 +166,23 @@ def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", 
     )
 
 
-def _checked(path: Path, validator: Any) -> Vector:
+def _checked(path: Path, validator: Any, hashes: dict[Path, str]) -> Vector:
     described = json.loads(path.read_text(encoding="utf-8"))
     for error in validator.iter_errors(described):
         raise VectorError(f"{path.name} breaks the schema at {error.json_path}: {error.message}")
     weights = path.parent.parent / "weights" / described["weights"]
     for file, recorded in ((path.with_suffix(".safetensors"), "sha256"), (weights, "weights_sha256")):
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != described[recorded]:
+        if file not in hashes:
+            hashes[file] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        if hashes[file] != described[recorded]:
             raise VectorError(f"{path.name}: {file.name} is missing, or is not the file whose {recorded} was recorded")
     return Vector(path, described)
+
+
+@cache
+def _stored(path: Path) -> Mapping[str, Array]:
+    """The tensors of a file of weights, which many vectors share; nobody writes to them."""
+    return MappingProxyType(load_file(path))
 
 
 def _call(adapter: Adapter, vector: Vector, dtype: str) -> Outputs:
