@@ -31,7 +31,8 @@ class ConformanceCheck:
         """
         record = self.attempt(self.level, self.seed)
         case = f"\ncase: {record.case}" if record.case else ""
-        assert record.status == "passed", f"{record.claim}\n{record.message}{case}"
+        explained = "".join(f"\n{line}" for line in record.diagnosis)
+        assert record.status == "passed", f"{record.claim}\n{record.message}{case}{explained}"
 
 
 def pytest_addoption(parser: Any) -> None:

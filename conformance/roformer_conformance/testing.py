@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .budget import FAILS_AT
 from .expectations import Expectation, load_expectations, require_known
+from .failures import Examiner
 from .plugin import ConformanceCheck
 from .protocol import Adapter, Capabilities
 from .records import Record
@@ -38,10 +40,15 @@ def parametrize_with_checks(
     expected = () if expected_failures is None else load_expectations(expected_failures)
     capabilities = Capabilities.of(adapter)
     require_known(expected, runs(all_checks().values(), load_vectors(), capabilities))
+    examiner = Examiner(adapter, FAILS_AT, adapter.name)
     return pytest.mark.parametrize(
         "check",
         [
-            pytest.param(ConformanceCheck(attempt, level, seed), id=name, marks=_marks(expected, identifier, head))
+            pytest.param(
+                ConformanceCheck(partial(_explained, examiner, attempt), level, seed),
+                id=name,
+                marks=_marks(expected, identifier, head),
+            )
             for name, identifier, head, attempt in _attempts(adapter, capabilities, level)
         ],
     )
@@ -58,6 +65,11 @@ def _attempts(
         if vector.head in capabilities.heads and all(getattr(capabilities, need) for need in vector.needs()):
             name = f"{vector.check_id}[{vector.head}-{dtype}]"
             yield name, vector.check_id, vector.head, partial(_verify, adapter, vector, dtype)
+
+
+def _explained(examiner: Examiner, attempt: Callable[[str, int], Record], level: str, seed: int) -> Record:
+    """What came of a check; a failure says where it sits and what it looks like."""
+    return examiner.examined(attempt(level, seed))
 
 
 def _verify(adapter: Adapter, vector: Vector, dtype: str, level: str, seed: int) -> Record:

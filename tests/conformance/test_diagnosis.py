@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
+from roformer_conformance import parametrize_with_checks
 from roformer_conformance.diagnosis import Diagnosis, diagnose
 from roformer_conformance.diagnosis.calls import Call, compare
 from roformer_conformance.diagnosis.forcing import layer_alone, wrong_layers
@@ -186,3 +187,11 @@ def test_a_diagnosis_ends_in_time() -> None:
     assert time.perf_counter() - started < 5.0
     assert likened(found) == ""
     assert found.lines[0].startswith("first output that differs")
+
+
+def test_an_item_of_pytest_tells_the_diagnosis() -> None:
+    """What fails under `parametrize_with_checks` says where it sits, too."""
+    mark = parametrize_with_checks(FAULTS["half_split_rotary"](), level="smoke")
+    item = next(item for item in mark.args[1] if item.id == "ROT-2.2/gauge[base-float32]")
+    with pytest.raises(AssertionError, match=r"first output that differs: attentions\.0"):
+        item.values[0]()
