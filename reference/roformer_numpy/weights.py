@@ -121,10 +121,11 @@ def map_leaves(function: Callable[[str, Any], Other], tree: Any, name: str = "")
     """The tree with `function(name, leaf)` in place of every leaf."""
     if tree is None:
         return None
-    fields = _field_names(type(tree))
+    kind: Any = type(tree)
+    fields = _field_names(kind)
     if fields:
         path = f"{name}." if name else ""
-        return type(tree)(*[map_leaves(function, getattr(tree, key), path + key) for key in fields])
+        return kind(*[map_leaves(function, getattr(tree, key), path + key) for key in fields])
     if isinstance(tree, tuple) and isinstance(tree[0], Layer):
         return tuple(map_leaves(function, part, f"{name}.layer_{number}") for number, part in enumerate(tree))
     return function(name, tree)
