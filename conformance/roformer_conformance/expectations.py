@@ -8,8 +8,8 @@
     version = "5.23.0"        # optional: where this was seen; at the top of the file, for all entries
     link = "https://…"        # optional: more about it; likewise
 
-id and head may be lists. A named check has to fail: then its record differs as expected. One that passes is a failure, so that the list does not
-rot; an id that names nothing is an error.
+id and head may be lists. A named check has to fail: then its record differs as expected. One that passes is a failure,
+so that the list does not rot; an id that names nothing is an error.
 """
 
 from __future__ import annotations
