@@ -39,6 +39,8 @@ def test_the_wheel_holds_our_packages_and_nothing_else(wheel: list[str]) -> None
         "roformer_numpy/py.typed",
         "roformer_numpy/equations/rotary.py",
         "roformer_numpy/kernels/attention.py",
+        "roformer_numpy/models_in_the_box/tang-mini/model.safetensors",
+        "roformer_numpy/models_in_the_box/tang-mini/tokenizer.json",
         "roformer_conformance/py.typed",
         "roformer_conformance/SPEC.md",
         "roformer_conformance/process/messages.schema.json",

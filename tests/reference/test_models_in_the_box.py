@@ -86,12 +86,17 @@ def test_it_predicts_what_the_summary_says_on_held_out_lines(lines: list[tuple[s
     assert abs(share - figures["top_5"]) <= 3 * spread
 
 
-def test_it_beats_every_count_of_neighbours() -> None:
-    """On the same positions of the same held-out poems, in accuracy and in perplexity."""
+def test_it_knows_more_than_one_neighbour_tells() -> None:
+    """At the same positions of the same held-out poems: better than the unigram and each one-sided bigram.
+
+    In perplexity it is better than bigrams of both sides too; in guesses they are level, so nothing is claimed there.
+    """
     *baselines, model = json.loads((TANG_MINI / "summary.json").read_text(encoding="utf-8"))["held_out"]
     assert model["name"] == "tang-mini"
     assert len(baselines) == 5
-    assert model["accuracy"] > max(row["accuracy"] for row in baselines)
+    for row in baselines[:3]:
+        assert model["accuracy"] > row["accuracy"]
+        assert model["top_5"] > row["top_5"]
     assert model["perplexity"] < min(row["perplexity"] for row in baselines)
 
 
