@@ -21,6 +21,8 @@ from .surgery import parts_that_matter
 
 # What one failure may cost: a failing run is still a run somebody waits for.
 SECONDS = 5.0
+# Mistakes that explain a failure equally well and are named in one line.
+_NAMED = 4
 # Fields of a configuration that are sizes, and that another case may draw anew.
 _SIZES = (
     "hidden_size", "num_attention_heads", "num_hidden_layers", "embedding_size", "intermediate_size", "vocab_size",
@@ -94,7 +96,8 @@ def _explained(
     if time.perf_counter() < ends:
         lines += _forcing_lines(adapter, comparison, k)
     if likeness:
-        names = " or ".join(item.variant.name for item in likeness[:3])
+        names = " or ".join(item.variant.name for item in likeness[:_NAMED])
+        names += f" or {len(likeness) - _NAMED} more" if len(likeness) > _NAMED else ""
         lines.append(f"looks like: {names} (correlation {likeness[0].correlation:.4f})")
     return Diagnosis(tuple(lines), comparison, tuple(likeness))
 
