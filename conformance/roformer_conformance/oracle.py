@@ -189,6 +189,12 @@ def perturbed_derivatives(generator: np.random.Generator, dtype: str) -> Derivat
         result: tuple[Array, Dense[Array]] = each((upstream @ kernel.T, Dense(by_kernel, by_bias)))
         return result
 
+    def activate(upstream: Array, x: Array, name: str) -> Array:
+        # the terms of a slope cancel where a function levels off: their rounding, and that of tanh, is what is left
+        slope = DERIVATIVES.activate(np.ones_like(x), x, name)
+        made = (slope + unit * _terms_of_slope(x, name) * generator.uniform(-1.0, 1.0, x.shape)).astype(x.dtype)
+        return off(upstream * np.where((slope == 0.0) | (slope == 1.0), slope, made))
+
     def feed_forward(upstream: Array, x: Array, intermediate: Any, output: Any, hidden_act: str) -> Any:
         before = off(EQUATIONS.dense(x, intermediate.kernel, intermediate.bias))
         by_inner, by_output = dense(upstream, off(EQUATIONS.activate(before, hidden_act)), output.kernel)
@@ -196,7 +202,13 @@ def perturbed_derivatives(generator: np.random.Generator, dtype: str) -> Derivat
         return by_x, by_intermediate, by_output
 
     changed: dict[str, Any] = {name: rounded(getattr(DERIVATIVES, name)) for name in _ROUNDED_DERIVATIVES}
-    return replace(DERIVATIVES, **changed | {"dense": dense, "feed_forward": feed_forward})
+    return replace(DERIVATIVES, **changed | {"dense": dense, "activate": activate, "feed_forward": feed_forward})
+
+
+def _terms_of_slope(x: Array, name: str) -> Array:
+    """The size of the terms that an activation's slope is the sum of: 1 and x f′, or x (1 − tanh² u) u′ with a tanh."""
+    inner = 0.8 * (1.0 + 0.134 * x * x) if name in ("gelu_new", "gelu_fast") else 1.0
+    return 1.0 + np.abs(x) * inner
 
 
 def _feed_forward_over(components: Components) -> Callable[..., Array]:
