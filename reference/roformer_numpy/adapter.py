@@ -58,9 +58,9 @@ class NumpyAdapter:
         """Compile the kernels, or load them from disk, so that no check is charged for it; returns the seconds."""
         if self.components.name != "kernels":
             return 0.0
-        from .kernels import warm_up  # numba is imported by those who ask for it
+        from .kernels import warm_up, warm_up_engine  # numba is imported by those who ask for it
 
-        return warm_up()
+        return warm_up() + warm_up_engine()
 
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> NumpyModel:
         """The model called `head` with the given flat Hugging Face weights."""

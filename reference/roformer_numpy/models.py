@@ -19,6 +19,7 @@ from .backward.table import Derivatives, derivatives_for
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
+from .engine import Engine, engine_for
 from .errors import InputError, InputTypeError, integer, shown
 from .generation import generate
 from .heads import HEAD_FUNCTIONS, LOSS_FUNCTIONS, HeadContext
@@ -117,8 +118,20 @@ class RoFormerBase:
             return gradients_of(checked, self.weights, self.config, self.head, self.components, derivatives, upstream)
 
     def _encode(self, inputs: Inputs) -> Encoded:
+        engine = self._engine()
+        if engine is not None and engine.serves(inputs):
+            return engine.encode(inputs)
         causal = is_causal(self.config, self.head)
         return encode(inputs, self.weights, self.config, self.components, causal=causal)
+
+    def _engine(self) -> Engine | None:
+        """The engine over the weights as they are now: pruning and resizing put another tree in their place."""
+        made = self.__dict__.get("_made_engine")
+        if made is None or made[0] is not self.weights or made[1] is not self.config:
+            causal = is_causal(self.config, self.head)
+            made = (self.weights, self.config, engine_for(self.weights, self.config, self.components, causal))
+            self.__dict__["_made_engine"] = made
+        return made[2]
 
     def _output(self, inputs: Inputs, encoded: Encoded) -> ModelOutput:
         context = HeadContext(inputs, self.weights, self.config, self.components)

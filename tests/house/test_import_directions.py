@@ -83,6 +83,7 @@ DIRECTIONS = {
     "kernels": {"components", "equations", "weights"},
     "inputs": {"weights"},
     "encoder": {"components", "config", "inputs", "weights"},
+    "engine": {"components", "config", "encoder", "errors", "inputs", "kernels", "weights"},
     "heads": {"components", "config", "encoder", "inputs", "weights"},
     "outputs": {"inputs", "weights"},
     "validation": {"config", "equations", "errors", "inputs", "weights"},

@@ -141,7 +141,7 @@ TWINNED = [
     for field in fields(KERNELS)
     if field.name != "name" and getattr(KERNELS, field.name) is not getattr(EQUATIONS, field.name)
 ]
-MACHINERY = {"arrays", "cache", "elementary", "jit"}
+MACHINERY = {"announcing", "arrays", "cache", "elementary", "jit"}
 POINTING = {"lookup", "rotary_table", "attend", "squared_error", "binary_cross_entropy", "reduce_loss"}
 
 

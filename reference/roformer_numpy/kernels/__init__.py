@@ -2,7 +2,7 @@
 
 `KERNELS` takes the place of `EQUATIONS` in the encoder and the heads. Importing this package compiles nothing; a kernel
 is compiled at its first use with a type and kept on disk (`cache`), `warm_up` compiles all of them. Kernels are serial,
-release the interpreter lock and may be called from any thread.
+release the interpreter lock and may be called from any thread. `engine` computes whole encoders with them in float32.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..components import EQUATIONS, Components
-from ..weights import Array, Dense
+from ..weights import Array, Attention, Dense, FeedForward, Layer, LayerNorm
 from . import activations, attention, dense, dropout, embedding, feed_forward, losses, normalization, rotary
+from .engine.machine import INSTRUCTION_SET
+from .engine.model import COLUMN_TOKENS, Tokens, pack_layers, run_layers
 
 KERNELS = Components(
     name="kernels",
@@ -46,6 +48,26 @@ def warm_up(dtypes: Sequence[DTypeLike] = ("float32", "float64")) -> float:
     for dtype in dtypes:
         _touch_all(np.ones((1, 1, 2, 2), dtype))
     return time.perf_counter() - start
+
+
+def warm_up_engine() -> float:
+    """Compile the engine, or load it from disk; returns the seconds that took, 0 where it serves nothing."""
+    start = time.perf_counter()
+    if INSTRUCTION_SET:
+        _touch_engine()
+    return time.perf_counter() - start
+
+
+def _touch_engine() -> None:
+    """Run one layer of one head in both schedules."""
+    row, square = np.ones(2, np.float32), np.ones((2, 2), np.float32)
+    product, norm = Dense(square, row), LayerNorm(row, row)
+    layer = Layer(Attention(product, product, product, product, norm), None, FeedForward(product, product, norm))
+    packed = pack_layers((layer,), 2, False)
+    for tokens in (1, COLUMN_TOKENS + 1):
+        angles, states = np.ones((tokens, 1), np.float32), np.ones((1, tokens, 2), np.float32)
+        mask = Tokens.of(np.ones((1, tokens), bool), False)
+        run_layers(packed, states, mask, (angles, angles), 1e-12, False, "gelu", 1)
 
 
 def _touch_all(x: Array) -> None:

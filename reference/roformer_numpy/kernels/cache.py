@@ -28,6 +28,8 @@ import numba
 import numpy as np
 import platformdirs
 
+from .engine.machine import INSTRUCTION_SET
+
 VARIABLE = "ROFORMER_CACHE_DIR"
 DIGEST_SIZE = hashlib.sha256().digest_size
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -107,7 +109,7 @@ def source_stamp() -> str | None:
     digest = hashlib.sha256()
     try:
         # kernels freeze constants of the equations
-        for path in sorted([*package.glob("*.py"), *(package.parent / "equations").glob("*.py")]):
+        for path in sorted([*package.rglob("*.py"), *(package.parent / "equations").glob("*.py")]):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     except OSError:
         return None
@@ -158,6 +160,8 @@ def _versions() -> tuple[str, ...]:
         np.__version__,
         platform.python_version(),
         platform.machine(),
+        # sizes of blocks are frozen into compiled code
+        INSTRUCTION_SET.name if INSTRUCTION_SET else "",
     )
 
 

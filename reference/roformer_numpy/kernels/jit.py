@@ -41,6 +41,11 @@ def summation(function: F) -> F:
     return _compiled(function, FASTMATH_SUM, forceinline=True)
 
 
+def part(function: F) -> F:
+    """A piece of a kernel that stays a function of its own in the compiled code; kept on disk with its kernel."""
+    return _compiled(function, FASTMATH, forceinline=False)
+
+
 def _compiled(function: F, fastmath: frozenset[str], forceinline: bool) -> F:
     # numpy's error model returns inf and nan where Python would raise, and only so do loops with divisions vectorise;
     # nor does a loop that calls a function, and without being forced LLVM would call erf

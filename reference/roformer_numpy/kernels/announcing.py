@@ -1,0 +1,46 @@
+"""One line for somebody who waits at a terminal while the engine is compiled for the first time on a machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numba.core import event as _event
+
+event: Any = _event  # untyped in numba
+
+MESSAGE = "roformer: compiling the engine for this processor, once; `roformer warm-up` does it ahead"
+
+
+class _Announcer(event.Listener):  # type: ignore[misc]  # untyped in numba
+    """Listens to numba; speaks at the first compilation, and only then."""
+
+    def __init__(self) -> None:
+        self.silent = False
+
+    def on_start(self, _occasion: Any) -> None:
+        """A compilation starts."""
+        if not self.silent:
+            self.silent = True
+            print(MESSAGE, file=sys.stderr, flush=True)
+
+    def on_end(self, _occasion: Any) -> None:
+        """A compilation ends, of which nobody needs to hear."""
+
+
+_announcer: Any = _Announcer()
+
+
+@contextmanager
+def announced() -> Iterator[None]:
+    """Say on a terminal when something is compiled inside; a function found on disk is not."""
+    if _announcer.silent or not sys.stderr.isatty():
+        yield
+        return
+    event.register("numba:compile", _announcer)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", _announcer)

@@ -1,0 +1,14 @@
+"""The engine: all layers of an encoder in float32 as a few compiled loops over packed weights.
+
+| module | what |
+|---|---|
+| `machine` | instruction sets and the block of a product that fits each |
+| `intrinsics`, `microkernel` | instructions that numba has no word for; the innermost loop, written as LLVM |
+| `panels`, `products` | packed weights, and matrix products over them |
+| `single`, `activating`, `rows` | elementary functions in float32, activations, what else happens to a row |
+| `sums` | sums in a fixed order, written as LLVM |
+| `attention` | attention in tiles with a running softmax |
+| `tasks`, `workers` | how threads share a pass without waiting for each other to arrive |
+| `forward`, `by_rows`, `by_columns` | the steps of a pass, and the two orders that they are taken in |
+| `model` | packing a model, and running a call |
+"""

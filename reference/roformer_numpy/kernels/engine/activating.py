@@ -1,0 +1,112 @@
+"""Every activation in float32, as four loops over the columns of one panel; each adds the bias first.
+
+Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) · σ(x · (a + b·x²)) + s:
+
+| hidden_act | m | c | a | b | s | because |
+|---|---|---|---|---|---|---|
+| silu, swish | 1 | 0 | 1 | 0 | 0 | definition |
+| quick_gelu | 1 | 0 | 1.702 | 0 | 0 | definition |
+| gelu_new, gelu_fast | 1 | 0 | 2·√(2/π) | 0.044715 · a | 0 | (1 + tanh u) / 2 = σ(2u) |
+| sigmoid | 0 | 1 | 1 | 0 | 0 | definition |
+| tanh | 0 | 2 | 2 | 0 | −1 | tanh u = 2·σ(2u) − 1 |
+
+gelu and gelu_10 are one loop with bounds; relu and selu are one with two slopes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...equations.activations import GELU_FAST_ROOT, SELU_ALPHA, SELU_SCALE
+from ...weights import Array
+from ..jit import part
+from .machine import PANEL
+from .single import exp, gelu, sigmoid
+
+BY_GELU, BY_SIGMOID, BY_SLOPES, BY_MISH = range(4)
+GELU_NEW_ROOT = math.sqrt(2.0 / math.pi)
+CUBIC = 0.044715
+# Beyond this argument tanh(ln(1 + eˣ)) rounds to 1.
+MISH_RANGE = np.float32(20.0)
+ONE, TWO = np.float32(1.0), np.float32(2.0)
+
+
+class Activation(NamedTuple):
+    """Which loop, and its five numbers: see the table above, and each loop."""
+
+    loop: int
+    numbers: tuple[Any, ...]  # five float32
+
+
+def _activation(loop: int, *numbers: float) -> Activation:
+    a, b, c, d, e = (np.float32(number) for number in (*numbers, *[0.0] * (5 - len(numbers))))
+    return Activation(loop, (a, b, c, d, e))
+
+
+ACTIVATIONS = {
+    "gelu": _activation(BY_GELU, -np.inf, np.inf),
+    "gelu_10": _activation(BY_GELU, -10.0, 10.0),
+    "silu": _activation(BY_SIGMOID, 1.0, 0.0, 1.0),
+    "swish": _activation(BY_SIGMOID, 1.0, 0.0, 1.0),
+    "quick_gelu": _activation(BY_SIGMOID, 1.0, 0.0, 1.702),
+    "gelu_new": _activation(BY_SIGMOID, 1.0, 0.0, 2.0 * GELU_NEW_ROOT, 2.0 * GELU_NEW_ROOT * CUBIC),
+    "gelu_fast": _activation(BY_SIGMOID, 1.0, 0.0, 2.0 * GELU_FAST_ROOT, 2.0 * GELU_FAST_ROOT * CUBIC),
+    "sigmoid": _activation(BY_SIGMOID, 0.0, 1.0, 1.0),
+    "tanh": _activation(BY_SIGMOID, 0.0, 2.0, 2.0, 0.0, -1.0),
+    "relu": _activation(BY_SLOPES, 1.0, 0.0),
+    "selu": _activation(BY_SLOPES, SELU_SCALE, SELU_SCALE * SELU_ALPHA),
+    "mish": _activation(BY_MISH),
+}
+
+
+@part
+def activate(activation: Activation, values: Array, rows: int, first: int, bias: Array) -> None:
+    """values[:rows, first : first + PANEL] ← activation(values + bias)."""
+    numbers, shift = activation.numbers, bias[first : first + PANEL]
+    for row in range(rows):
+        target = values[row, first : first + PANEL]
+        if activation.loop == BY_GELU:
+            _by_gelu(target, shift, numbers[0], numbers[1])
+        elif activation.loop == BY_SIGMOID:
+            _by_sigmoid(target, shift, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
+        elif activation.loop == BY_SLOPES:
+            _by_slopes(target, shift, numbers[0], numbers[1])
+        else:
+            _by_mish(target, shift)
+
+
+@part
+def _by_gelu(x: Array, bias: Array, lowest: float, highest: float) -> None:
+    for column in range(PANEL):
+        value = gelu(x[column] + bias[column])
+        value = lowest if value < lowest else value
+        x[column] = highest if value > highest else value
+
+
+@part
+def _by_sigmoid(x: Array, bias: Array, m: float, c: float, a: float, b: float, s: float) -> None:
+    for column in range(PANEL):
+        value = x[column] + bias[column]
+        x[column] = (m * value + c) * sigmoid(value * (a + b * value * value)) + s
+
+
+@part
+def _by_slopes(x: Array, bias: Array, above: float, below: float) -> None:
+    """above · x for x > 0, below · (eˣ − 1) for the rest."""
+    for column in range(PANEL):
+        value = x[column] + bias[column]
+        negative = below * (exp(np.float32(0.0) if value > np.float32(0.0) else value) - ONE)
+        x[column] = above * value if value > np.float32(0.0) else negative
+
+
+@part
+def _by_mish(x: Array, bias: Array) -> None:
+    """x · tanh(ln(1 + w)) with w = eˣ, which is x · (w² + 2w) / (w² + 2w + 2)."""
+    for column in range(PANEL):
+        value = x[column] + bias[column]
+        grown = exp(MISH_RANGE if value > MISH_RANGE else value)
+        share = grown * (grown + TWO)
+        x[column] = value * (share / (share + TWO))

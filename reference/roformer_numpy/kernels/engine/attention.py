@@ -1,0 +1,128 @@
+"""Attention in tiles: QUERIES rows of scores against KEYS keys at a time, so memory grows with the length alone.
+
+The softmax is taken as it goes: a row's highest score and its sum so far are kept, and when a later tile brings a
+higher score, what was summed before is scaled down. Keys that the mask hides were left out when the keys were laid
+out, so a row sees the first keys of its sequence: all of them or, when causal, those up to its own position.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...weights import Array
+from ..jit import part
+from .forward import VISIBLE, Pass
+from .intrinsics import larger
+from .machine import LANES, PANEL
+from .products import FLOAT_BYTES, multiply_rows, multiply_rows_thin
+from .single import exp
+from .sums import sum_of
+
+QUERIES, KEYS = 24, 384
+
+
+@part
+def attend_rows(
+    p: Pass, thread: int, copy: int, first: int, last: int, first_head: int, last_head: int, context: Array
+) -> None:
+    """context[:last − first] ← softmax(query · keyᵀ) · value for the tokens first to last and some of the heads.
+
+    Args:
+        p: the forward pass.
+        thread: whose scratch is used.
+        copy: which of the copies of query, key and value.
+        first, last, first_head, last_head: whose context is wanted.
+        context: (≥ last − first, ≥ heads · d).
+    """
+    scores, mixed, total = p.scores[thread], p.mixed[thread], p.total[thread]
+    row = first
+    while row < last:
+        rows, sequence = _tile_rows(p.sequence_of, row, last), p.sequence_of[row]
+        keys = p.tokens[VISIBLE, row + rows - 1]
+        for head in range(first_head, last_head):
+            query = p.query[copy, head, row : row + rows]
+            key = p.key[copy, head, p.panels_from[sequence] :]
+            value = p.value[copy, head, p.keys_from[sequence] :]
+            for start in range(0, keys, KEYS):
+                count = min(KEYS, keys - start)
+                _score(query, key[start // PANEL :], count, scores)
+                _soften(p.tokens[VISIBLE, row : row + rows], start, count, scores, p.highest[thread], total, mixed)
+                _mix(rows, count, scores, value[start:], mixed, start > 0)
+            _write_context(rows, mixed, total, context[row - first :], head * query.shape[1], query.shape[1])
+        row += rows
+
+
+@part
+def _tile_rows(sequence_of: Array, row: int, last: int) -> int:
+    """How many tokens from `row` on make a tile: they belong to one sequence."""
+    rows = 1
+    while rows < QUERIES and row + rows < last and sequence_of[row + rows] == sequence_of[row]:
+        rows += 1
+    return rows
+
+
+@part
+def _write_context(rows: int, mixed: Array, total: Array, context: Array, at: int, head_dim: int) -> None:
+    for i in range(rows):
+        share, target = np.float32(1.0) / total[i], context[i, at : at + head_dim]
+        for column in range(head_dim):
+            target[column] = mixed[i, column] * share
+
+
+@part
+def _score(query: Array, key: Array, count: int, scores: Array) -> None:
+    rows, head_dim = query.shape
+    for panel in range((count + PANEL - 1) // PANEL):
+        target = scores.ctypes.data + FLOAT_BYTES * panel * PANEL
+        multiply_rows(
+            rows, query.ctypes.data, head_dim, key[panel].ctypes.data, PANEL, target, scores.shape[1], head_dim, 0
+        )
+
+
+@part
+def _soften(visible: Array, start: int, count: int, scores: Array, highest: Array, total: Array, mixed: Array) -> None:
+    """Scores of a tile ← their exponentials; what is kept of a row is brought to its new highest score."""
+    for i in range(visible.shape[0]):
+        seen = min(count, visible[i] - start)
+        row = scores[i]
+        if seen > 0:
+            before: Any = np.float32(-np.inf) if start == 0 else highest[i]
+            top: Any = before
+            for column in range(seen):
+                top = larger(top, row[column])
+            for column in range(seen):
+                row[column] = exp(row[column] - top)
+            partial: Any = np.float32(sum_of(row.ctypes.data, seen))
+            if start == 0:
+                total[i] = partial
+            else:
+                _rescale(i, exp(before - top), partial, total, mixed)
+            highest[i] = top
+        for column in range(max(seen, 0), count):
+            row[column] = np.float32(0.0)
+
+
+@part
+def _rescale(i: int, factor: float, partial: float, total: Array, mixed: Array) -> None:
+    total[i] = total[i] * factor + partial
+    row = mixed[i]
+    for column in range(row.shape[0]):
+        row[column] *= factor
+
+
+@part
+def _mix(rows: int, count: int, scores: Array, value: Array, mixed: Array, add_to: bool) -> None:
+    """mixed (+)= exponentials · value, in strips of PANEL columns and then of one vector."""
+    width, weights, add_flag = value.shape[1], scores.ctypes.data, 1 if add_to else 0
+    column = 0
+    while column < width:
+        source = value.ctypes.data + FLOAT_BYTES * column
+        target = mixed.ctypes.data + FLOAT_BYTES * column
+        if column + PANEL <= width:
+            multiply_rows(rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
+            column += PANEL
+        else:
+            multiply_rows_thin(rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
+            column += LANES

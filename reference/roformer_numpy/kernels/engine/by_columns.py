@@ -1,0 +1,120 @@
+"""The schedule for few tokens: threads share the panels of every product.
+
+Few tokens make too few blocks of rows, and nearly all time goes into reading the weights once: each thread reads its
+share. The threads meet after every product, which with few tokens costs less than idle cores.
+"""
+
+from __future__ import annotations
+
+from ...weights import Array
+from ..jit import kernel, part
+from .attention import attend_rows
+from .forward import (
+    BETA,
+    GAMMA,
+    HEADS,
+    OUTPUT,
+    OUTPUT_BIAS,
+    QKV,
+    SECOND,
+    SECOND_BETA,
+    SECOND_BIAS,
+    SECOND_GAMMA,
+    Pass,
+    feed_forward,
+    lay_out,
+    multiply,
+    normalize,
+    panels_of,
+)  # fmt: skip
+from .tasks import enter, finish, take, wait
+
+PHASES = 5
+
+# Panels of a task: enough work that taking it costs nothing, little enough that the threads end together.
+QKV_SHARE, OUTPUT_SHARE, INTERMEDIATE_SHARE, SECOND_SHARE = 4, 2, 4, 1
+
+
+@kernel
+def by_columns(p: Pass) -> None:
+    """Compute all states; run by any number of threads at once. Counters: PHASES phases for each layer."""
+    thread = enter(p.counters)
+    if thread >= p.scores.shape[0]:
+        return
+    last = p.states.shape[0] - 1
+    for number in range(p.layers.shape[0]):
+        phase, layer = PHASES * number, p.layers[number]
+        before, x = p.states[min(number, last)], p.states[min(number + 1, last)]
+        width = layer[HEADS] * p.query.shape[3]
+        _share_product(p, phase, before, before.shape[1], layer[QKV], 3 * width, QKV_SHARE, p.qkv[0])
+        _share_heads(p, phase + 1, layer, thread)
+        norm = (OUTPUT_BIAS, GAMMA, BETA)
+        _share_output(p, phase + 2, layer, p.context[0], width, layer[OUTPUT], OUTPUT_SHARE, norm, before, x)
+        _share_intermediate(p, phase + 3, layer, x)
+        norm = (SECOND_BIAS, SECOND_GAMMA, SECOND_BETA)
+        _share_output(p, phase + 4, layer, p.inner[0], p.inner_width, layer[SECOND], SECOND_SHARE, norm, x, x)
+
+
+@part
+def _share_product(p: Pass, phase: int, a: Array, depth: int, panels: int, width: int, share: int, c: Array) -> None:
+    tasks = _tasks(width, share)
+    while True:
+        task = take(p.counters, phase)
+        if task >= tasks:
+            break
+        multiply(a.shape[0], a, depth, panels, task * share, _end(task, share, width), c)
+        finish(p.counters, phase)
+    wait(p.counters, phase, tasks)
+
+
+@part
+def _share_heads(p: Pass, phase: int, layer: Array, thread: int) -> None:
+    rows = p.states.shape[1]
+    while True:
+        head = take(p.counters, phase)
+        if head >= layer[HEADS]:
+            break
+        lay_out(p, layer, thread, 0, p.qkv[0], 0, rows, head, head + 1)
+        attend_rows(p, thread, 0, 0, rows, head, head + 1, p.context[0])
+        finish(p.counters, phase)
+    wait(p.counters, phase, layer[HEADS])
+
+
+@part
+def _share_output(
+    p: Pass, phase: int, layer: Array, a: Array, depth: int, panels: int, share: int, norm: tuple[int, int, int],
+    residual: Array, x: Array,
+) -> None:  # fmt: skip
+    """x ← LayerNorm(a · panels + bias + residual); who ends the product normalizes, the others would only wait."""
+    rows, tasks = x.shape[0], _tasks(x.shape[1], share)
+    while True:
+        task = take(p.counters, phase)
+        if task >= tasks:
+            break
+        multiply(rows, a, depth, panels, task * share, _end(task, share, x.shape[1]), p.y[0])
+        if finish(p.counters, phase) == tasks:
+            normalize(layer, norm[0], norm[1], norm[2], p.eps, rows, p.y[0], residual, x)
+            finish(p.counters, phase)
+    wait(p.counters, phase, tasks + 1)
+
+
+@part
+def _share_intermediate(p: Pass, phase: int, layer: Array, x: Array) -> None:
+    tasks, share = _tasks(p.inner_width, INTERMEDIATE_SHARE), INTERMEDIATE_SHARE
+    while True:
+        task = take(p.counters, phase)
+        if task >= tasks:
+            break
+        feed_forward(p, layer, x.shape[0], x, p.inner[0], task * share, _end(task, share, p.inner_width))
+        finish(p.counters, phase)
+    wait(p.counters, phase, tasks)
+
+
+@part
+def _tasks(width: int, share: int) -> int:
+    return (panels_of(width) + share - 1) // share
+
+
+@part
+def _end(task: int, share: int, width: int) -> int:
+    return min((task + 1) * share, panels_of(width))

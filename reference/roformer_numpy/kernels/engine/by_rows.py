@@ -1,0 +1,82 @@
+"""The schedule for many tokens: blocks of rows go through a whole layer at once.
+
+One phase is attention, output, LayerNorm, feed-forward, LayerNorm and the *next* layer's query, key and value. The
+rows of a block stay in the cache of one core, and threads meet once a layer, where attention needs the keys of all
+blocks. Two copies of query, key and value take turns, because other blocks still read those of this layer.
+"""
+
+from __future__ import annotations
+
+from ...weights import Array
+from ..jit import kernel, part
+from .attention import attend_rows
+from .forward import (
+    BETA,
+    GAMMA,
+    HEADS,
+    OUTPUT,
+    OUTPUT_BIAS,
+    QKV,
+    SECOND,
+    SECOND_BETA,
+    SECOND_BIAS,
+    SECOND_GAMMA,
+    Pass,
+    feed_forward,
+    lay_out,
+    multiply,
+    normalize,
+    panels_of,
+)  # fmt: skip
+from .tasks import enter, finish, take, wait
+
+
+@kernel
+def by_rows(p: Pass) -> None:
+    """Compute all states; run by any number of threads at once. Counters: a phase for each layer and one more."""
+    thread = enter(p.counters)
+    if thread >= p.qkv.shape[0]:
+        return
+    count = p.layers.shape[0]
+    blocks = (p.states.shape[1] + p.block_rows - 1) // p.block_rows
+    for phase in range(count + 1):
+        while True:
+            block = take(p.counters, phase)
+            if block >= blocks:
+                break
+            first = block * p.block_rows
+            last = min(first + p.block_rows, p.states.shape[1])
+            if phase > 0:
+                _finish_layer(p, phase - 1, thread, first, last)
+            if phase < count:
+                _begin_layer(p, phase, thread, first, last)
+            finish(p.counters, phase)
+        wait(p.counters, phase, blocks)
+
+
+@part
+def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> None:
+    """Query, key and value of layer `number` for the tokens first to last."""
+    layer, qkv = p.layers[number], p.qkv[thread]
+    x = _state(p, number)[first:last]
+    multiply(last - first, x, x.shape[1], layer[QKV], 0, panels_of(3 * layer[HEADS] * p.query.shape[3]), qkv)
+    lay_out(p, layer, thread, number & 1, qkv, first, last - first, 0, layer[HEADS])
+
+
+@part
+def _finish_layer(p: Pass, number: int, thread: int, first: int, last: int) -> None:
+    """The rest of layer `number` for the same tokens, once the keys of all tokens are there."""
+    layer, rows, y, inner = p.layers[number], last - first, p.y[thread], p.inner[thread]
+    before, x = _state(p, number)[first:last], _state(p, number + 1)[first:last]
+    context, width = p.context[thread], layer[HEADS] * p.query.shape[3]
+    attend_rows(p, thread, number & 1, first, last, 0, layer[HEADS], context)
+    multiply(rows, context, width, layer[OUTPUT], 0, panels_of(x.shape[1]), y)
+    normalize(layer, OUTPUT_BIAS, GAMMA, BETA, p.eps, rows, y, before, x)
+    feed_forward(p, layer, rows, x, inner, 0, panels_of(p.inner_width))
+    multiply(rows, inner, p.inner_width, layer[SECOND], 0, panels_of(x.shape[1]), y)
+    normalize(layer, SECOND_BIAS, SECOND_GAMMA, SECOND_BETA, p.eps, rows, y, x, x)
+
+
+@part
+def _state(p: Pass, number: int) -> Array:
+    return p.states[min(number, p.states.shape[0] - 1)]

@@ -1,0 +1,144 @@
+"""What one forward pass reads and writes, and its steps; the two schedules put them in order.
+
+A layer is a row of `layers`: the addresses of its packed weights in the order of FIELDS, then its number of heads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from ...weights import Array
+from ..jit import part
+from .activating import Activation, activate
+from .intrinsics import as_pointer
+from .machine import PANEL
+from .products import FLOAT_BYTES, multiply_panel
+from .rows import add_normalize, turn
+
+FIELDS = (
+    "qkv", "qkv_bias", "output", "output_bias", "gamma", "beta", "intermediate", "intermediate_bias", "second",
+    "second_bias", "second_gamma", "second_beta", "heads",
+)  # fmt: skip
+(
+    QKV, QKV_BIAS, OUTPUT, OUTPUT_BIAS, GAMMA, BETA, INTERMEDIATE, INTERMEDIATE_BIAS, SECOND, SECOND_BIAS, SECOND_GAMMA,
+    SECOND_BETA, HEADS,
+) = range(len(FIELDS))  # fmt: skip
+
+carray: Any = getattr(numba, "carray")  # noqa: B009  (numba's stubs do not name it)
+
+
+class Pass(NamedTuple):
+    """One forward pass. n tokens, d = head_dim, D = d in whole vectors; scratch has a first axis of threads."""
+
+    counters: Array  # tasks.new_counters
+    layers: Array  # (layers, FIELDS) int64
+    inner_width: int  # of the feed-forward
+    eps: float
+    activation: Activation  # activating.ACTIVATIONS
+    rotary_value: bool
+    # (5, n) int64: position; where the token stands among all keys, −1 where it is hidden; its panel · PANEL + column;
+    # how many keys of its sequence it sees, not falling within a sequence; whether it sees them all alike
+    tokens: Array
+    sequence_of: Array  # (n,) int64
+    keys_from: Array  # (sequences + 1,) where the keys of each sequence begin among all keys
+    panels_from: Array  # (sequences + 1,) the same in panels
+    cos: Array  # (positions, d / 2)
+    sin: Array
+    states: Array  # (layers + 1, n, H), or (1, n, H) where every layer overwrites the one before; states[0] is given
+    query: Array  # (copies, heads, n, d), rotated and scaled
+    key: Array  # (copies, heads, panels, d, PANEL), rotated
+    value: Array  # (copies, heads, keys, D)
+    block_rows: int
+    qkv: Array  # (threads, block_rows, ≥ 3 · heads · d)
+    context: Array  # (threads, block_rows, ≥ heads · d)
+    inner: Array  # (threads, block_rows, ≥ inner_width)
+    y: Array  # (threads, block_rows, ≥ H)
+    scores: Array  # (threads, QUERIES, KEYS)
+    mixed: Array  # (threads, QUERIES, D)
+    highest: Array  # (threads, QUERIES)
+    total: Array  # (threads, QUERIES)
+    turned: Array  # (threads, d)
+
+
+POSITION, KEY, PLACE, VISIBLE, BLIND = range(5)
+
+
+@part
+def panels_of(width: int) -> int:
+    """Panels that hold `width` columns."""
+    return (width + PANEL - 1) // PANEL
+
+
+@part
+def vector_at(address: int, width: int) -> Array:
+    """The float32 vector that lies at an address."""
+    return carray(as_pointer(address), (width,), np.float32)
+
+
+@part
+def multiply(rows: int, a: Array, depth: int, panels: int, first: int, last: int, c: Array) -> None:
+    """c[:rows] ← a[:rows, :depth] · the panels first to last of the weights at the address `panels`."""
+    for number in range(first, last):
+        panel = panels + FLOAT_BYTES * number * depth * PANEL
+        target = c.ctypes.data + FLOAT_BYTES * number * PANEL
+        multiply_panel(rows, a.ctypes.data, a.shape[1], panel, target, c.shape[1], depth)
+
+
+@part
+def lay_out(
+    p: Pass, layer: Array, thread: int, copy: int, qkv: Array, first: int, rows: int, first_head: int, last_head: int
+) -> None:
+    """Query, key and value of `rows` tokens from `first` on ← their products `qkv`, with bias and rotation.
+
+    In the products a head's even features stand before its odd ones (see model.pack_layers).
+    """
+    head_dim = p.query.shape[3]
+    width = layer[HEADS] * head_dim
+    bias, turned = vector_at(layer[QKV_BIAS], 3 * width), p.turned[thread]
+    for row in range(rows):
+        token, source = first + row, qkv[row]
+        cos, sin = p.cos[p.tokens[POSITION, token]], p.sin[p.tokens[POSITION, token]]
+        for head in range(first_head, last_head):
+            at = head * head_dim
+            query = p.query[copy, head, token]
+            turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, query)
+            if p.tokens[BLIND, token]:
+                query[:] = np.float32(0.0)  # equal scores
+            if p.tokens[KEY, token] < 0:
+                continue
+            at += width
+            turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, turned)
+            place = p.tokens[PLACE, token]
+            panel, column = p.key[copy, head, place // PANEL], place % PANEL
+            for feature in range(head_dim):
+                panel[feature, column] = turned[feature]
+            at += width
+            value = p.value[copy, head, p.tokens[KEY, token]]
+            if p.rotary_value:
+                turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, value)
+            else:
+                for feature in range(head_dim):
+                    value[feature] = source[at + feature] + bias[at + feature]
+
+
+@part
+def normalize(
+    layer: Array, bias: int, gamma: int, beta: int, eps: float, rows: int, y: Array, residual: Array, x: Array
+) -> None:
+    """x[:rows] ← LayerNorm(y + bias + residual), by the numbers of the fields; residual and x may be one memory."""
+    width = x.shape[1]
+    shift, scale, centre = vector_at(layer[bias], width), vector_at(layer[gamma], width), vector_at(layer[beta], width)
+    for row in range(rows):
+        add_normalize(y[row], shift, residual[row], scale, centre, eps, x[row])
+
+
+@part
+def feed_forward(p: Pass, layer: Array, rows: int, x: Array, inner: Array, first: int, last: int) -> None:
+    """inner[:rows] ← activation(x · intermediate + bias) in the panels first to last, each while it is in the cache."""
+    bias = vector_at(layer[INTERMEDIATE_BIAS], panels_of(p.inner_width) * PANEL)
+    for number in range(first, last):
+        multiply(rows, x, x.shape[1], layer[INTERMEDIATE], number, number + 1, inner)
+        activate(p.activation, inner, rows, number * PANEL, bias)

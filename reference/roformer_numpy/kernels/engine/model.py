@@ -1,0 +1,208 @@
+"""A model's layers as the engine reads them, and the passes of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...weights import Array, Attention, Dense, FeedForward, Layer
+from ..announcing import announced
+from .activating import ACTIVATIONS
+from .attention import KEYS, QUERIES
+from .by_columns import PHASES, by_columns
+from .by_rows import by_rows
+from .forward import BLIND, FIELDS, KEY, PLACE, POSITION, VISIBLE, Pass
+from .machine import LANES, PANEL
+from .panels import aligned, lengthened, packed, padded
+from .tasks import new_counters
+from .workers import WORKERS
+
+# Up to this many tokens the threads share columns; more make enough blocks of rows.
+COLUMN_TOKENS = 40
+BLOCK_ROWS = 128
+ROW_STEP = 8
+
+# A leading dimension that is a multiple of 4 kB puts all rows of a column into the same cache sets.
+SET_FLOATS, EXTRA_FLOATS = 1024, 16
+
+
+@dataclass(frozen=True)
+class PackedLayers:
+    """Packed weights of all layers: their addresses, and the arrays that keep those valid."""
+
+    addresses: Array  # (layers, FIELDS) int64
+    arrays: tuple[Array, ...]
+    hidden: int
+    inner: int
+    heads: int  # of the layer that has most
+    head_dim: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens to compute, without regard to rows of a batch; see `forward.Pass`."""
+
+    table: Array  # (5, tokens) int64
+    sequence_of: Array
+    keys_from: Array
+    panels_from: Array
+
+    @classmethod
+    def of(cls, mask: Array, causal: bool, computed: Array | None = None) -> Tokens:
+        """The tokens of a batch, row after row.
+
+        Args:
+            mask: which tokens may be looked at, bool (batch, seq_len). A sequence that hides all of them is looked at
+                evenly (MASK-6.1). When causal, the first token of every other sequence is visible.
+            causal: whether a token sees no later one.
+            computed: which tokens are wanted, bool (batch, seq_len); all when left out, and never fewer than `mask`.
+        """
+        batch, seq_len = mask.shape
+        blind = ~mask.any(axis=1, keepdims=True)
+        mask = mask | blind
+        seen = np.cumsum(mask, axis=1)
+        counts = seen[:, -1]
+        keys_from, panels_from = _starts(counts), _starts((counts + PANEL - 1) // PANEL)
+        grid = np.empty((5, batch, seq_len), np.int64)
+        grid[POSITION] = np.arange(seq_len)
+        grid[KEY] = np.where(mask, keys_from[:-1, None] + seen - 1, -1)
+        grid[PLACE] = panels_from[:-1, None] * PANEL + seen - 1
+        grid[VISIBLE] = seen if causal else counts[:, None]
+        grid[BLIND] = blind
+        sequence_of = np.repeat(np.arange(batch), seq_len)
+        table = grid.reshape(5, -1)
+        if computed is not None:
+            table, sequence_of = np.ascontiguousarray(table[:, computed.ravel()]), sequence_of[computed.ravel()]
+        return cls(table, sequence_of, keys_from, panels_from)
+
+    @property
+    def count(self) -> int:
+        """How many tokens there are."""
+        return self.table.shape[1]
+
+
+def _starts(counts: Array) -> Array:
+    """Where each of several stretches begins when they follow each other, and where the last one ends."""
+    starts = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
+    return starts
+
+
+def pack_layers(layers: Iterable[Layer[Array]], head_dim: int, rotary_value: bool) -> PackedLayers:
+    """Pack the weights of all layers; the tree is not needed afterwards."""
+    rows, arrays, widths = [], [], []
+    for layer in layers:
+        parts = [*_attention(layer.attention, head_dim, rotary_value), *_feed_forward(layer.feed_forward)]
+        arrays += parts
+        widths.append(layer.attention.query.kernel.shape[1])
+        rows.append([*(part.ctypes.data for part in parts), widths[-1] // head_dim])
+        hidden, inner = layer.feed_forward.intermediate.kernel.shape
+    addresses = np.array(rows, np.int64)
+    assert addresses.shape[1] == len(FIELDS)
+    return PackedLayers(addresses, tuple(arrays), hidden, inner, max(widths) // head_dim, head_dim)
+
+
+def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool) -> list[Array]:
+    """The fields qkv to beta; the order of features and the scale of the scores are folded into the weights."""
+    order = _halves(weights.query.kernel.shape[1], head_dim)
+    scale = np.float32(1.0 / np.sqrt(head_dim))
+    query, key, value = (weights.query, weights.key, weights.value)
+    value_order = order if rotary_value else slice(None)
+    kernel = np.concatenate(
+        [query.kernel[:, order] * scale, key.kernel[:, order], value.kernel[:, value_order]], axis=1
+    )
+    bias = np.concatenate([query.bias[order] * scale, key.bias[order], value.bias[value_order]])
+    output = Dense(weights.output.kernel[value_order], weights.output.bias)
+    norm = weights.layer_norm
+    return [
+        packed(kernel), lengthened(bias), packed(output.kernel), lengthened(output.bias), *_row(norm.gamma, norm.beta),
+    ]  # fmt: skip
+
+
+def _feed_forward(weights: FeedForward[Array]) -> list[Array]:
+    """The fields intermediate to second_beta."""
+    first, second, norm = weights.intermediate, weights.output, weights.layer_norm
+    return [
+        packed(first.kernel), lengthened(first.bias), packed(second.kernel), lengthened(second.bias),
+        *_row(norm.gamma, norm.beta),
+    ]  # fmt: skip
+
+
+def _row(*vectors: Array) -> list[Array]:
+    return [np.array(vector, np.float32) for vector in vectors]
+
+
+def _halves(width: int, head_dim: int) -> Array:
+    """The features of every head, even ones first: a rotation then works on two contiguous halves."""
+    return np.arange(width).reshape(-1, head_dim // 2, 2).transpose(0, 2, 1).ravel()
+
+
+def run_layers(
+    layers: PackedLayers, states: Array, tokens: Tokens, rotation: tuple[Array, Array], eps: float,
+    rotary_value: bool, activation: str, threads: int,
+) -> None:  # fmt: skip
+    """Fill states[1:] from states[0], or states[0] itself with the last layer's output where it stands alone.
+
+    Args:
+        layers: the packed weights.
+        states: (layers + 1, tokens, H) or (1, tokens, H) float32; the first is given.
+        tokens: where each token stands and what it sees.
+        rotation: cos and sin of the positions, (positions, d / 2) float32.
+        eps: of the layer normalizations.
+        rotary_value: whether values are turned too.
+        activation: hidden_act.
+        threads: how many may take part, this one among them; the result does not depend on it.
+    """
+    few = tokens.count <= COLUMN_TOKENS
+    block_rows = tokens.count if few else _block_rows(tokens.count, threads)
+    number = len(layers.addresses)
+    keys, panels, head_dim = int(tokens.keys_from[-1]), int(tokens.panels_from[-1]), layers.head_dim
+    shape = (1 if few else 2, layers.heads)
+    prepared = Pass(
+        counters=new_counters(PHASES * number if few else number + 1),
+        layers=layers.addresses, inner_width=layers.inner, eps=float(eps), activation=ACTIVATIONS[activation],
+        rotary_value=rotary_value,
+        tokens=tokens.table, sequence_of=tokens.sequence_of, keys_from=tokens.keys_from, panels_from=tokens.panels_from,
+        cos=rotation[0], sin=rotation[1], states=states,
+        # zeros: what fills up a panel or a vector is computed with, and rubbish could be slow numbers
+        query=np.zeros((*shape, tokens.count, head_dim), np.float32),
+        key=np.zeros((*shape, panels, head_dim, PANEL), np.float32),
+        value=np.zeros((*shape, keys, _whole_vectors(head_dim)), np.float32),
+        block_rows=block_rows, **_scratch(layers, block_rows, threads),
+    )  # fmt: skip
+    with announced():
+        WORKERS.run(threads, by_columns if few else by_rows, (prepared,))
+
+
+def _block_rows(tokens: int, threads: int) -> int:
+    """Rows of a block: at most BLOCK_ROWS, a multiple of ROW_STEP, and as many blocks for each thread."""
+    blocks = max(threads, -(-tokens // BLOCK_ROWS))
+    blocks = -(-blocks // threads) * threads
+    return max(1, -(-tokens // (blocks * ROW_STEP))) * ROW_STEP
+
+
+def _whole_vectors(width: int) -> int:
+    return -(-width // LANES) * LANES
+
+
+def _leading(width: int) -> int:
+    """A leading dimension for rows of `width` columns in whole panels."""
+    whole = padded(width)
+    return whole + EXTRA_FLOATS if whole % SET_FLOATS == 0 else whole
+
+
+def _scratch(layers: PackedLayers, rows: int, threads: int) -> dict[str, Array]:
+    width, head_dim = layers.heads * layers.head_dim, layers.head_dim
+    return {
+        "qkv": aligned(threads, rows, _leading(3 * width)),
+        "context": aligned(threads, rows, _leading(width)),
+        "inner": aligned(threads, rows, _leading(layers.inner)),
+        "y": aligned(threads, rows, _leading(layers.hidden)),
+        "scores": aligned(threads, QUERIES, KEYS),
+        "mixed": aligned(threads, QUERIES, _whole_vectors(head_dim)),
+        "highest": aligned(threads, QUERIES),
+        "total": aligned(threads, QUERIES),
+        "turned": aligned(threads, head_dim),
+    }

@@ -1,0 +1,110 @@
+"""Matrix products over packed panels: rows of A in blocks of ROWS, the depth in slices of CHUNK.
+
+The sum of one slice is kept in registers and added to C at its end: a sum of sums loses less to rounding than one long
+chain, and a slice of a panel stays in the second-level cache while all rows pass over it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..jit import part
+from .machine import PANEL, ROWS, VECTORS
+from .microkernel import micro_kernel
+
+CHUNK = 384
+FLOAT_BYTES = 4
+
+# Cache lines to ask for in each step, so that all passes over a slice together have asked for the whole next one:
+# a step needs PANEL · 4 bytes, shared by that many passes.
+LINES = PANEL * FLOAT_BYTES // 64
+
+_full = micro_kernel(ROWS, VECTORS)
+_full_1, _full_2, _full_3 = (micro_kernel(ROWS, VECTORS, lines) for lines in (1, 2, 3))
+_rest: Any = {rows: micro_kernel(rows, VECTORS) for rows in range(1, 8)}
+_rest_1, _rest_2, _rest_3, _rest_4, _rest_5, _rest_6, _rest_7 = (_rest[rows] for rows in range(1, 8))
+_thin: Any = {rows: micro_kernel(rows, 1) for rows in range(1, 9)}
+_thin_1, _thin_2, _thin_3, _thin_4, _thin_5, _thin_6, _thin_7, _thin_8 = (_thin[rows] for rows in range(1, 9))
+
+
+@part
+def multiply_rows(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
+    """C[rows, PANEL] (+)= A[rows, depth] · B[depth, PANEL] for any number of rows; addresses and elements."""
+    row = 0
+    while row + ROWS <= rows:
+        _full(a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add, 0)
+        row += ROWS
+    if row < rows:
+        _multiply_rest(
+            rows - row, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add
+        )
+
+
+@part
+def multiply_rows_thin(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
+    """The same for one vector of columns."""
+    row = 0
+    while row < rows:
+        a_row, c_row = a + FLOAT_BYTES * row * lda, c + FLOAT_BYTES * row * ldc
+        count = min(8, rows - row)
+        if count == 8:
+            _thin_8(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        elif count == 7:
+            _thin_7(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        elif count == 6:
+            _thin_6(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        elif count == 5:
+            _thin_5(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        elif count == 4:
+            _thin_4(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        elif count == 3:
+            _thin_3(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        elif count == 2:
+            _thin_2(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        else:
+            _thin_1(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+        row += count
+
+
+@part
+def _multiply_rest(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
+    if rows == 1:
+        _rest_1(a, lda, b, ldb, c, ldc, depth, add, 0)
+    elif rows == 2:
+        _rest_2(a, lda, b, ldb, c, ldc, depth, add, 0)
+    elif rows == 3:
+        _rest_3(a, lda, b, ldb, c, ldc, depth, add, 0)
+    elif rows == 4:
+        _rest_4(a, lda, b, ldb, c, ldc, depth, add, 0)
+    elif rows == 5:
+        _rest_5(a, lda, b, ldb, c, ldc, depth, add, 0)
+    elif rows == 6:
+        _rest_6(a, lda, b, ldb, c, ldc, depth, add, 0)
+    else:
+        _rest_7(a, lda, b, ldb, c, ldc, depth, add, 0)
+
+
+@part
+def multiply_panel(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int) -> None:
+    """C[rows, PANEL] = A[rows, depth] · one panel of weights, asking for the next slice or panel meanwhile."""
+    passes = rows // ROWS
+    for start in range(0, depth, CHUNK):
+        steps = min(CHUNK, depth - start)
+        add = 1 if start > 0 else 0
+        slice_ = panel + FLOAT_BYTES * start * PANEL
+        after = slice_ + FLOAT_BYTES * steps * PANEL
+        a_slice = a + FLOAT_BYTES * start
+        for turn in range(passes):
+            a_row, c_row = a_slice + FLOAT_BYTES * turn * ROWS * lda, c + FLOAT_BYTES * turn * ROWS * ldc
+            if passes >= LINES and turn < LINES:
+                _full_1(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 64)
+            elif passes == 2 and LINES == 3:
+                _full_2(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 128)
+            elif passes == 1:
+                _full_3(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after)
+            else:
+                _full(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, 0)
+        rest = rows - passes * ROWS
+        if rest:
+            done = FLOAT_BYTES * passes * ROWS
+            _multiply_rest(rest, a_slice + done * lda, lda, slice_, PANEL, c + done * ldc, ldc, steps, add)

@@ -1,0 +1,87 @@
+"""exp, erf, sigmoid and GELU in float32: a quarter of the time of `elementary`, which computes in float64.
+
+The coefficients are least-squares fits, weighted until the largest error is level over the interval; the errors named
+are relative, before float32 rounds. NaN passes through all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..jit import inlined
+from .intrinsics import bits_of, float_of
+
+_f = np.float32
+
+Float32 = Any  # in compiled code; NumPy's scalar in `.py_func`
+
+LOG2_E = _f(1.44269504)
+# ln 2 in two parts: the first has 9 bits, so that its multiples are exact
+LN2_HIGH = _f(0.693359375)
+LN2_LOW = _f(-2.12194440e-4)
+# Adding 1.5 · 2^23 rounds to an integer and leaves it in the low bits.
+ROUNDER = _f(12582912.0)
+ROUNDER_BITS = np.int32(0x4B400000)
+MANTISSA_BITS = np.int32(23)
+EXPONENT_BIAS = np.int32(127)
+
+# e^−70 is 4e-31: smaller weights change no sum, and subnormal ones make a product many times slower.
+SMALLEST = _f(-70.0)
+LARGEST = _f(88.0)
+
+# (exp(r) − 1 − r) / r² on |r| ≤ ln 2 / 2: error 5e-11 of exp(r)
+EXP_0, EXP_1, EXP_2, EXP_3, EXP_4, EXP_5 = (
+    _f(0.5000000078006062), _f(0.16666666855588375), _f(0.04166626972146109), _f(0.008333265467615411),
+    _f(0.001394608449490367), _f(0.00019917803702167972),
+)  # fmt: skip
+
+# erf(x) / x = P(x²) / Q(x²) up to the x whose erf rounds to 1: error 2e-8
+ERF_RANGE = _f(3.8325068)
+P_0, P_1, P_2, P_3, P_4 = (
+    _f(1.1283791435151298), _f(0.18520869178481045), _f(0.05095574149655334), _f(0.003408305210930339),
+    _f(0.00022905077055835655),
+)  # fmt: skip
+Q_1, Q_2, Q_3, Q_4, Q_5, Q_6 = (
+    _f(0.4974695784681654), _f(0.11098520200332415), _f(0.014070500095589612), _f(0.0010179654435304903),
+    _f(2.3547936420876997e-05), _f(-1.1791559067539063e-07),
+)  # fmt: skip
+ONE, HALF, HALF_ROOT = _f(1.0), _f(0.5), _f(0.70710678118654752)
+
+
+@inlined
+def exp(x: Float32) -> Float32:
+    """e to the power of x ≤ 88; exactly 0 below −70."""
+    bounded = SMALLEST if x < SMALLEST else x
+    bounded = LARGEST if bounded > LARGEST else bounded
+    shifted = bounded * LOG2_E + ROUNDER
+    multiple = shifted - ROUNDER
+    r = (bounded - multiple * LN2_HIGH) - multiple * LN2_LOW
+    series = EXP_0 + r * (EXP_1 + r * (EXP_2 + r * (EXP_3 + r * (EXP_4 + r * EXP_5))))
+    power = float_of(np.int32((bits_of(shifted) - ROUNDER_BITS + EXPONENT_BIAS) << MANTISSA_BITS))
+    grown = (ONE + (r + r * r * series)) * power
+    return _f(0.0) if x < SMALLEST else grown
+
+
+@inlined
+def erf(x: Float32) -> Float32:
+    """The error function."""
+    bounded = -ERF_RANGE if x < -ERF_RANGE else x
+    bounded = ERF_RANGE if bounded > ERF_RANGE else bounded
+    z = bounded * bounded
+    above = P_0 + z * (P_1 + z * (P_2 + z * (P_3 + z * P_4)))
+    below = ONE + z * (Q_1 + z * (Q_2 + z * (Q_3 + z * (Q_4 + z * (Q_5 + z * Q_6)))))
+    return bounded * above / below
+
+
+@inlined
+def sigmoid(x: Float32) -> Float32:
+    """1 / (1 + e⁻ˣ)."""
+    return ONE / (ONE + exp(-x))
+
+
+@inlined
+def gelu(x: Float32) -> Float32:
+    """x · Φ(x)."""
+    return HALF * x * (ONE + erf(x * HALF_ROOT))

@@ -1,0 +1,358 @@
+"""The engine against the definition in float64, beside the error of the component kernels; its threads; its limits."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roformer_numpy import InputError, RoFormerConfig, RoFormerModel
+from roformer_numpy.config import HIDDEN_ACTS
+from roformer_numpy.engine import thread_count
+from roformer_numpy.kernels.engine import single
+from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, PANEL, chosen_instruction_set
+from roformer_numpy.kernels.engine.model import COLUMN_TOKENS
+from roformer_numpy.kernels.engine.panels import aligned, packed, padded
+from roformer_numpy.kernels.engine.products import multiply_panel
+from roformer_numpy.kernels.engine.workers import WORKERS
+from roformer_numpy.kernels.jit import kernel
+from roformer_numpy.weights import Array, map_leaves
+
+pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
+
+# Against the error of the component kernels, which take more of their sums in float64, and one rounding of a number
+# near 1 for each of the handful of roundings that a model of two layers adds.
+FACTOR, ROUNDINGS = 4.0, 2e-6
+
+
+def config_of(**changes: Any) -> RoFormerConfig:
+    """A small model whose sizes fill no panel and no vector."""
+    sizes = {"vocab_size": 53, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3}
+    return RoFormerConfig(**{**sizes, "intermediate_size": 131, **changes})
+
+
+def strong(config: RoFormerConfig) -> RoFormerModel:
+    """A model none of whose parts can be left out unnoticed."""
+    model, generator = RoFormerModel(config), np.random.default_rng(0)
+
+    def draw(name: str, array: Array) -> Array:
+        width = 1.2 / math.sqrt(array.shape[0]) if name.endswith("kernel") else 0.2
+        centre = 1.0 if name.endswith("gamma") else 0.0
+        return (centre + width * generator.standard_normal(array.shape)).astype(array.dtype)
+
+    model.weights = map_leaves(draw, model.weights)
+    return model
+
+
+def exact(model: RoFormerModel) -> RoFormerModel:
+    """The definition in float64 over the same weights."""
+    twin = RoFormerModel(model.config, dtype="float64", components="equations")
+    twin.weights = map_leaves(lambda _name, array: array.astype(np.float64), model.weights)
+    return twin
+
+
+def states(model: RoFormerModel, ids: Array, mask: Array, **options: Any) -> Array:
+    """All hidden states, (layers + 1, batch, seq_len, H)."""
+    return np.stack(model(ids, attention_mask=mask, output_hidden_states=True, **options).hidden_states)
+
+
+def example(batch: int, seq_len: int, seed: int = 0) -> tuple[Array, Array]:
+    """Ids, and an irregular mask that shows every first token."""
+    generator = np.random.default_rng([seed, batch, seq_len])
+    mask = generator.random((batch, seq_len)) < 0.7
+    mask[:, 0] = True
+    return generator.integers(0, 53, (batch, seq_len)), mask.astype(int)
+
+
+def assert_engine_agrees(model: RoFormerModel, ids: Array, mask: Array) -> None:
+    """The engine's error is of the size of the components' own."""
+    engine = model._engine()
+    assert engine is not None
+    definition = states(exact(model), ids, mask)
+    ours = states(model, ids, mask)
+    # asking for the attentions takes the components' way
+    components = states(model, ids, mask, output_attentions=True)
+    allowed = FACTOR * np.abs(components - definition).max() + ROUNDINGS
+    assert np.abs(ours - definition).max() <= allowed
+
+
+@pytest.mark.parametrize("hidden_act", HIDDEN_ACTS)
+def test_every_activation_is_computed(hidden_act: str) -> None:
+    """FFN-1: the engine has them all."""
+    assert_engine_agrees(strong(config_of(hidden_act=hidden_act)), *example(2, 30))
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 7), (1, COLUMN_TOKENS), (1, COLUMN_TOKENS + 1), (5, 61), (1, 700), (2, 433)]
+)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rotary_value": True},
+        {"is_decoder": True},
+        {"embedding_size": 10},
+        {"hidden_size": 6, "num_attention_heads": 3, "intermediate_size": 1},
+        {"hidden_size": 200, "num_attention_heads": 2, "intermediate_size": 96},
+        {"pruned_heads": {0: [1], 1: [0, 2]}},
+    ],
+    ids=str,
+)
+def test_every_size_and_length_is_computed(changes: dict[str, Any], shape: tuple[int, int]) -> None:
+    """One token and two tiles of keys; heads of 2 and of 100 features; masks with holes; layers of unlike width."""
+    assert_engine_agrees(strong(config_of(**changes)), *example(*shape))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_sequence_without_visible_tokens_sees_all_of_them_alike(causal: bool) -> None:
+    """MASK-6: beside others in one batch, and no NaN."""
+    ids, mask = example(3, 50)
+    mask[1] = 0
+    assert_engine_agrees(strong(config_of(is_decoder=causal)), ids, mask)
+
+
+@pytest.mark.parametrize(
+    ("options", "served"),
+    [
+        ({}, True),
+        ({"output_hidden_states": True}, True),
+        ({"token_type_ids": np.ones((2, 7), int)}, True),
+        ({"output_attentions": True}, False),
+        ({"head_mask": np.ones((2, 3))}, False),
+        ({"training": True}, False),
+    ],
+    ids=str,
+)
+def test_what_the_engine_does_not_serve_the_components_compute(options: dict[str, Any], served: bool) -> None:
+    """Nobody has to know: the call is the same, and who computes it is decided by what it asks for."""
+    model, (ids, mask) = strong(config_of()), example(2, 7)
+    used: list[Any] = []
+    engine = model._engine()
+    assert engine is not None
+    encode = engine.encode
+    engine.encode = lambda inputs: used.append(1) or encode(inputs)  # type: ignore[method-assign, func-returns-value]
+    model(ids, attention_mask=mask, **options)
+    assert bool(used) == served
+
+
+def test_causal_masks_that_hide_the_first_token_are_left_to_the_components() -> None:
+    """There a query may see nothing of its own, and every key that causality allows alike."""
+    model, (ids, mask) = strong(config_of(is_decoder=True)), example(2, 9)
+    mask[0, :3] = 0
+    definition = states(exact(model), ids, mask)
+    assert np.abs(states(model, ids, mask) - definition).max() < 1e-5
+
+
+def test_double_precision_and_other_tables_have_no_engine() -> None:
+    """The engine is float32 alone, and the definition stays the definition."""
+    assert RoFormerModel(config_of(), dtype="float64")._engine() is None
+    assert RoFormerModel(config_of(), components="equations")._engine() is None
+
+
+def test_pruning_and_resizing_reach_the_engine() -> None:
+    """Packed weights are those of the model as it is, not as it was."""
+    model, (ids, mask) = strong(config_of()), example(2, 50)
+    before = states(model, ids, mask)
+    model.prune_heads({0: [2]})
+    assert not np.allclose(states(model, ids, mask)[1], before[1])
+    assert_engine_agrees(model, ids, mask)
+    model.resize_token_embeddings(60)
+    assert_engine_agrees(model, ids, mask)
+
+
+def test_packed_weights_cannot_be_changed_behind_the_engines_back() -> None:
+    """Writing to them is an error instead of having no effect."""
+    model = strong(config_of())
+    model(*example(1, 3))
+    with pytest.raises(ValueError, match="read-only"):
+        model.weights.encoder[0].attention.query.kernel[0, 0] = 1.0
+
+
+def test_nan_and_infinity_propagate() -> None:
+    """ERR-11.3: a NaN at one visible token reaches every token of its sequence, and no other sequence."""
+    model = strong(config_of())
+    embeds = np.random.default_rng(0).standard_normal((2, 50, 24)).astype(np.float32)
+    for poison in (np.nan, np.inf):
+        embeds[0, 3, 1] = poison
+        out = model(inputs_embeds=embeds).last_hidden_state
+        assert np.isnan(out[0]).all()
+        assert np.isfinite(out[1]).all()
+
+
+@pytest.mark.parametrize("rows", [1, 5, 8, 13, 24, 41])
+@pytest.mark.parametrize(("depth", "width"), [(1, 1), (7, PANEL), (384, PANEL + 1), (1000, 2 * PANEL + 5)])
+def test_products_over_panels_are_products(rows: int, depth: int, width: int) -> None:
+    """Against NumPy in float64, in units of the rounding of a sum of that length."""
+    generator = np.random.default_rng([rows, depth, width])
+    a, b = generator.standard_normal((rows, depth), np.float32), generator.standard_normal((depth, width), np.float32)
+    panels, c = packed(b), aligned(rows, padded(width))
+    for number, panel in enumerate(panels):
+        target = c.ctypes.data + 4 * number * PANEL
+        multiply_panel(rows, a.ctypes.data, depth, panel.ctypes.data, target, c.shape[1], depth)
+    expected = a.astype(np.float64) @ b.astype(np.float64)
+    scale = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    assert (np.abs(c[:, :width] - expected) <= scale * np.finfo(np.float32).eps * math.sqrt(depth + 2)).all()
+    assert (c[:, width:] == 0).all()
+
+
+@kernel
+def _all_of(x: Array, exponentials: Array, errors: Array) -> None:
+    for index in range(x.shape[0]):
+        exponentials[index] = single.exp(x[index])
+        errors[index] = single.erf(x[index])
+
+
+def test_elementary_functions_are_right_to_float32() -> None:
+    """Against the C library's, over the whole range; weights too small to matter are exactly 0, NaN stays NaN."""
+    x = np.concatenate([np.linspace(-69.9, 20, 20_001), np.linspace(-5, 5, 20_001)]).astype(np.float32)
+    exponentials, errors = np.empty_like(x), np.empty_like(x)
+    _all_of(x, exponentials, errors)
+    expected = np.exp(x.astype(np.float64))
+    assert (np.abs(exponentials / expected - 1)).max() < 3e-7
+    assert np.abs(errors - np.array([math.erf(value) for value in x.tolist()])).max() < 5e-7
+    special = np.array([-np.inf, -71.0, np.nan, 0.0], np.float32)
+    exponentials, errors = np.empty_like(special), np.empty_like(special)
+    _all_of(special, exponentials, errors)
+    assert np.array_equal(exponentials, [0.0, 0.0, np.nan, 1.0], equal_nan=True)
+    assert np.array_equal(errors, [-1.0, -1.0, np.nan, 0.0], equal_nan=True)
+
+
+@pytest.mark.parametrize("seq_len", [16, 200])
+def test_the_number_of_threads_changes_no_bit(seq_len: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In both schedules, although blocks and shares are cut differently."""
+    model, (ids, mask) = strong(config_of(hidden_size=96, intermediate_size=400)), example(3, seq_len)
+    results = []
+    for threads in (1, 2, 3, 7):
+        monkeypatch.setenv("ROFORMER_NUM_THREADS", str(threads))
+        monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+        results.append(states(model, ids, mask).tobytes())
+    assert len(set(results)) == 1
+
+
+def test_helpers_that_never_come_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call whose helpers are all busy does their share itself."""
+    model, (ids, mask) = strong(config_of()), example(3, 100)
+    expected = states(model, ids, mask)
+    monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+    monkeypatch.setattr(WORKERS, "_start", lambda wanted: None)
+    monkeypatch.setattr(WORKERS, "_work", __import__("queue").SimpleQueue())
+    assert np.array_equal(states(model, ids, mask), expected)
+
+
+def test_eight_threads_may_share_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit what one gets, call after call, while all of them ask for helpers."""
+    monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+    model, calls = strong(config_of()), [example(2, length) for length in (3, 21, 90)]
+    expected, wrong = [states(model, *call) for call in calls], []
+
+    def work() -> None:
+        for _ in range(25):
+            wrong.extend(1 for call, out in zip(calls, expected, strict=True) if (states(model, *call) != out).any())
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+# exec is importable in a spawned child, a test module is not
+CHILD = """
+import pathlib
+import numpy as np
+import roformer_numpy.engine
+from roformer_numpy import RoFormerConfig, RoFormerModel
+roformer_numpy.engine.SERIAL_WORK = 0
+model = RoFormerModel(RoFormerConfig(vocab_size=9, hidden_size=24, num_hidden_layers=2, num_attention_heads=3), seed=1)
+pathlib.Path(path).write_bytes(b"".join(model([[1, 2, 3] * n]).last_hidden_state.tobytes() for n in (4, 40)))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_child_processes_compute_what_the_parent_does(method: str, tmp_path: Path) -> None:
+    """A child forked while helpers wait for work, and a spawned one: neither hangs nor differs."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    here, there = tmp_path / "here", tmp_path / "there"
+    exec(CHILD, {"path": str(here)})
+    child = multiprocessing.get_context(method).Process(target=exec, args=(CHILD, {"path": str(there)}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is what is tested
+        child.start()
+    child.join(timeout=60)
+    assert child.exitcode == 0
+    assert here.read_bytes() == there.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["avx2", "none"])
+def test_another_instruction_set_computes_the_same(name: str, tmp_path: Path) -> None:
+    """Forced to AVX2, or to no engine at all, a process gives the same numbers to rounding."""
+    if name == "avx2" and "avx2" not in _usable():
+        pytest.skip("this processor has no AVX2")
+    here, there = tmp_path / "here", tmp_path / "there"
+    exec(CHILD, {"path": str(here)})
+    environment = {**os.environ, "ROFORMER_INSTRUCTION_SET": name}
+    subprocess.run([sys.executable, "-c", f"path = {str(there)!r}\n{CHILD}"], env=environment, check=True, timeout=200)
+    ours, theirs = (np.frombuffer(path.read_bytes(), np.float32) for path in (here, there))
+    assert np.abs(ours - theirs).max() < 2e-6
+    assert name != "none" or (ours != theirs).any(), "the components sum in another order, so the engine was at work"
+
+
+def _usable() -> list[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROFORMER_INSTRUCTION_SET", "abacus")
+        with pytest.raises(ValueError, match="is not one of") as caught:
+            chosen_instruction_set()
+    return str(caught.value).split(" is not one of ")[1].split(", which")[0].split(", ")
+
+
+def test_the_number_of_threads_is_the_users_wish_or_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wish that is no number is an error that says what is allowed."""
+    monkeypatch.delenv("ROFORMER_NUM_THREADS", raising=False)
+    assert thread_count() >= 1
+    monkeypatch.setenv("ROFORMER_NUM_THREADS", "3")
+    assert thread_count() == 3
+    for wrong in ("0", "-1", "many", "1.5"):
+        monkeypatch.setenv("ROFORMER_NUM_THREADS", wrong)
+        with pytest.raises(InputError, match="is no number of threads from 1 to 1024"):
+            thread_count()
+
+
+def test_the_command_compiles_ahead() -> None:
+    """`roformer warm-up` ends when nothing is left to compile, and says where the code is kept."""
+    from typer.testing import CliRunner
+
+    from roformer_numpy.cli import app
+
+    finished = CliRunner().invoke(app, ["warm-up"], env={"COLUMNS": "300"})
+    assert finished.exit_code == 0
+    assert "Ready after" in finished.output
+
+
+def test_the_first_compilation_is_announced_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, in one line; a log file gets nothing."""
+    from roformer_numpy.kernels import announcing
+
+    def compile_something() -> None:
+        with announcing.announced():
+            __import__("numba").njit(lambda x: x + 1)(1)
+
+    monkeypatch.setattr(announcing, "_announcer", announcing._Announcer())
+    compile_something()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    compile_something()
+    compile_something()
+    assert capsys.readouterr().err == announcing.MESSAGE + "\n"
