@@ -18,9 +18,10 @@ $(STAMP): pyproject.toml
 
 setup: $(STAMP) ## create .venv and install the project with its tools
 
-demo: $(STAMP) ## check the kernels against the contract, then text in, numbers out
+demo: $(STAMP) ## check the kernels against the contract, then text in, numbers and words out
 	$(BIN)/roformer-conformance check numpy --level default
 	$(BIN)/python docs/examples/first_sentence.py
+	$(BIN)/roformer fill-mask tang-mini '床前[MASK]月光'
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n auto
