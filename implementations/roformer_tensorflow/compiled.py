@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from .inputs import SWITCHES, bound, checked
-from .tracing import documented_switches, has_symbols, traced
+from .tracing import documented_switches, is_traced, traced
 
 STATIC = (*SWITCHES, "training")
 
@@ -61,7 +61,7 @@ class CompiledCall:
         Source: IN-1 to IN-9, ERR-1 to ERR-11.
         """
         model = self.model
-        if has_symbols((inputs, named)):
+        if is_traced((inputs, named)):
             given = bound(model.head, inputs, named)
             return model.run(traced(given, model.config, model.head, model.variable_dtype, self.honour_call_flags))
         given = bound(model.head, inputs, named)

@@ -50,13 +50,15 @@ def surviving_autograph() -> Iterator[None]:
 
 
 def has_symbols(arguments: Any) -> bool:
-    """Whether some argument stands for values that are not known yet."""
-    return any(_is_symbol(value) for value in keras.tree.flatten(arguments))
+    """Whether some argument stands for values that a graph learns when it runs: a variable's may change until then."""
+    return any(
+        isinstance(value, tf.Variable | keras.Variable) or _is_symbol(value) for value in keras.tree.flatten(arguments)
+    )
 
 
 def is_traced(arguments: Any) -> bool:
     """Whether this call builds a graph instead of computing at once."""
-    return not tf.executing_eagerly() or has_symbols(arguments)
+    return not tf.executing_eagerly() or any(_is_symbol(value) for value in keras.tree.flatten(arguments))
 
 
 def traced(given: Given, config: RoFormerConfig, head: str, dtype: str, honour_call_flags: bool) -> Given:
@@ -94,7 +96,7 @@ def documented_switches(given: Given, config: RoFormerConfig) -> tuple[Given, st
 
 
 def _is_symbol(value: Any) -> bool:
-    return isinstance(value, keras.KerasTensor | tf.Variable | keras.Variable) or bool(tf.is_symbolic_tensor(value))
+    return isinstance(value, keras.KerasTensor) or bool(tf.is_symbolic_tensor(value))
 
 
 def _check_concrete(given: Given, config: RoFormerConfig, head: str, dtype: str) -> None:

@@ -87,7 +87,7 @@ def assert_engine_agrees(model: RoFormerModel, ids: Array, mask: Array) -> None:
 
 @pytest.mark.parametrize("hidden_act", HIDDEN_ACTS)
 def test_every_activation_is_computed(hidden_act: str) -> None:
-    """FFN-1: the engine has them all."""
+    """CFG-2: the engine has them all."""
     assert_engine_agrees(strong(config_of(hidden_act=hidden_act)), *example(2, 30))
 
 

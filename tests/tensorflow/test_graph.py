@@ -271,3 +271,14 @@ def test_the_functional_api_gathers_inputs_as_documented(form: str) -> None:
     ones = np.ones_like(values)
     got = outer(values if form == "one" else [values, ones])
     assert np.allclose(got, tf.nn.softmax(model(values).logits), atol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_variable_outside_a_graph_is_as_concrete_as_an_array(compiled: bool) -> None:
+    """IN-2: the same errors, and the same switches."""
+    model = MODELS["base"](config_of())
+    call = model.as_function(honour_call_flags=True) if compiled else model
+    good, wrong = tf.Variable([[1, 2, 3]]), tf.Variable([[1, 2, 29]])
+    assert len(call(good, output_attentions=True).attentions) == 2
+    with pytest.raises(ValueError, match="input_ids"):
+        call(wrong)
