@@ -17,7 +17,7 @@ ROOT_OF_TEN_DIGITS = 0.7978845608
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
     """x · Φ(x), Φ the normal distribution function, by erf."""
-    return 0.5 * x * (1.0 + tf.math.erf(x / math.sqrt(2.0)))
+    return 0.5 * x * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
 
 
 def gelu_new(x: tf.Tensor) -> tf.Tensor:

@@ -25,7 +25,7 @@ def attention_probs(query: tf.Tensor, key: tf.Tensor, visible: tf.Tensor, allowe
     """Softmax of query · keyᵀ / √d over the visible keys; the others get exactly 0.
 
     A query that sees no key gets the same weight for every allowed one (MASK-6), and no NaN. Nothing large is added
-    to a score: what is not visible never enters an exponential, so no score can outweigh the mask.
+    to a score: what is not visible is replaced, so no score can outweigh the mask.
 
     Args:
         query: (batch, heads, queries, head_dim).
@@ -36,14 +36,13 @@ def attention_probs(query: tf.Tensor, key: tf.Tensor, visible: tf.Tensor, allowe
     Returns:
         (batch, heads, queries, keys); rows sum to 1.
     """
-    scores = wide(tf.matmul(query, key, transpose_b=True)) / math.sqrt(query.shape[-1])
     blind = ~tf.reduce_any(visible, axis=-1, keepdims=True)
-    scores = tf.where(blind, tf.zeros_like(scores), scores)
-    visible = tf.broadcast_to(tf.where(blind, allowed, visible), tf.shape(scores))
-    highest = tf.reduce_max(tf.where(visible, scores, scores.dtype.min), axis=-1, keepdims=True)
-    shifted = tf.where(visible, scores - tf.stop_gradient(highest), tf.zeros_like(scores))
-    exponentials = tf.where(visible, tf.exp(shifted), tf.zeros_like(scores))
-    return tf.cast(exponentials / tf.reduce_sum(exponentials, axis=-1, keepdims=True), query.dtype)
+    # scaling the query, and blinding it, touches far fewer numbers than the scores are
+    query = tf.where(blind, tf.zeros_like(query), query / math.sqrt(query.shape[-1]))
+    scores = wide(tf.matmul(query, key, transpose_b=True))
+    # −∞ is the one score whose exponential is 0 whatever it stands beside, and whose slope is 0
+    scores = tf.where(tf.where(blind, allowed, visible), scores, tf.constant(-math.inf, scores.dtype))
+    return tf.cast(tf.nn.softmax(scores), query.dtype)
 
 
 class Attention(keras.layers.Layer):

@@ -37,7 +37,7 @@ class LayerNorm(keras.layers.Layer):
         """(…, width) → (…, width)."""
         centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
         variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
-        return tf.cast(self.gamma * (centred / tf.sqrt(variance + self.eps)) + self.beta, self.result)
+        return tf.cast(centred * (1.0 / tf.sqrt(variance + self.eps)) * self.gamma + self.beta, self.result)
 
 
 class Dropout(keras.layers.Layer):
