@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,11 @@ class Engine:
 
     def __init__(self, weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool) -> None:
         self.weights, self.config, self.components, self.causal = weights, config, components, causal
-        self._lock = threading.Lock()
+        self._packed: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, pickled or deep, packs its own weights: addresses mean nothing elsewhere."""
+        return Engine, (self.weights, self.config, self.components, self.causal)
 
     def serves(self, inputs: Inputs) -> bool:
         """Whether a call can be computed here."""
@@ -80,16 +83,22 @@ class Engine:
 
     @property
     def _layers(self) -> Any:
-        with self._lock:
+        with _packing[0]:
+            self._packed = self._packed or self._pack()
             return self._packed
 
-    @cached_property
-    def _packed(self) -> Any:
+    def _pack(self) -> Any:
         from .kernels.engine.model import pack_layers
 
         for layer in self.weights.encoder:  # changed in place, they would no longer be what was packed
             map_leaves(lambda _name, array: array.setflags(write=False), layer)
         return pack_layers(self.weights.encoder, self.config.head_dim, self.config.rotary_value)
+
+
+# One model at a time is packed. A child forked meanwhile has no thread that would let go of the lock, so it gets a new.
+_packing = [threading.Lock()]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _packing.__setitem__(0, threading.Lock()))
 
 
 def engine_for(weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool) -> Engine | None:

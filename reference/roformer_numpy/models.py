@@ -126,12 +126,11 @@ class RoFormerBase:
 
     def _engine(self) -> Engine | None:
         """The engine over the weights as they are now: pruning and resizing put another tree in their place."""
-        made = self.__dict__.get("_made_engine")
-        if made is None or made[0] is not self.weights or made[1] is not self.config:
-            causal = is_causal(self.config, self.head)
-            made = (self.weights, self.config, engine_for(self.weights, self.config, self.components, causal))
+        made, parts = self.__dict__.get("_made_engine"), (self.weights, self.config, self.components)
+        if made is None or any(old is not new for old, new in zip(made[0], parts, strict=True)):
+            made = (parts, engine_for(*parts, is_causal(self.config, self.head)))
             self.__dict__["_made_engine"] = made
-        return made[2]
+        return made[1]
 
     def _output(self, inputs: Inputs, encoded: Encoded) -> ModelOutput:
         context = HeadContext(inputs, self.weights, self.config, self.components)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import math
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -16,6 +19,7 @@ import numpy as np
 import pytest
 
 from roformer_numpy import InputError, RoFormerConfig, RoFormerModel
+from roformer_numpy.components import EQUATIONS
 from roformer_numpy.config import HIDDEN_ACTS
 from roformer_numpy.engine import thread_count
 from roformer_numpy.kernels.engine import single
@@ -167,6 +171,44 @@ def test_pruning_and_resizing_reach_the_engine() -> None:
     assert_engine_agrees(model, ids, mask)
     model.resize_token_embeddings(60)
     assert_engine_agrees(model, ids, mask)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_models_that_computed_are_still_copied_and_pickled(copied: Any) -> None:
+    """A copy outlives the original, whose packed weights it must not read, and computes the same."""
+    model, call = strong(config_of()), example(2, 50)
+    expected, twin = states(model, *call), copied(model)
+    assert np.array_equal(states(twin, *call), expected)
+    del model
+    gc.collect()
+    assert np.array_equal(states(twin, *call), expected)
+
+
+def test_another_table_of_components_is_asked_from_then_on() -> None:
+    """The engine stands for the kernels; a model that is given the equations has none."""
+    model = strong(config_of())
+    assert model._engine() is not None
+    model.components = EQUATIONS
+    assert model._engine() is None
+
+
+def test_a_child_forked_while_weights_are_packed_packs_them_itself() -> None:
+    """The thread that held the lock does not exist in the child."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system cannot fork")
+    script = """
+import os, signal
+from roformer_numpy import RoFormerConfig, RoFormerModel, engine
+model = RoFormerModel(RoFormerConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1))
+with engine._packing[0]:
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        model([[1, 2]])
+        os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=100).returncode == 0
 
 
 def test_packed_weights_cannot_be_changed_behind_the_engines_back() -> None:
