@@ -11,7 +11,9 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, PANEL, chosen
 from roformer_numpy.kernels.engine.model import COLUMN_TOKENS
 from roformer_numpy.kernels.engine.panels import aligned, packed, padded
 from roformer_numpy.kernels.engine.products import multiply_panel
-from roformer_numpy.kernels.engine.workers import WORKERS
+from roformer_numpy.kernels.engine.workers import WORKERS, Workers
 from roformer_numpy.kernels.jit import kernel
 from roformer_numpy.weights import Array, map_leaves
 
@@ -288,6 +290,33 @@ def test_helpers_that_never_come_are_not_waited_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(WORKERS, "_start", lambda wanted: None)
     monkeypatch.setattr(WORKERS, "_work", __import__("queue").SimpleQueue())
     assert np.array_equal(states(model, ids, mask), expected)
+
+
+def test_finished_calls_leave_nothing_in_the_queue_of_busy_helpers() -> None:
+    """A helper that is busy for long would otherwise find, and keep until then, the arrays of all calls since."""
+    workers, done = Workers(), threading.Event()
+    both = threading.Barrier(2)
+    helped = threading.Thread(target=workers.run, args=(2, lambda: (both.wait(), done.wait()), ()))
+    helped.start()
+    array = np.zeros(3)
+    kept = weakref.ref(array)
+    while not (both.broken or workers._work.empty()):
+        time.sleep(0.001)
+    for _ in range(3):
+        workers.run(2, np.copy, (array,))
+    del array
+    assert kept() is None
+    assert workers._work.qsize() == 3
+    done.set()
+    helped.join()
+
+
+def test_threads_that_cannot_be_started_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system allows no more of them, and while Python ends."""
+    workers, done = Workers(), []
+    monkeypatch.setattr(threading.Thread, "start", lambda _thread: (_ for _ in ()).throw(RuntimeError("no more")))
+    workers.run(4, done.append, (1,))
+    assert done == [1]
 
 
 def test_eight_threads_may_share_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
