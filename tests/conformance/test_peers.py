@@ -73,6 +73,14 @@ def test_the_list_names_every_peer() -> None:
         assert peer.name in result.output
 
 
+def test_the_list_names_every_peer_on_a_narrow_terminal() -> None:
+    """80 columns cut no name: it is what `peers setup` and `peers check` ask for."""
+    result = CliRunner().invoke(cli.app, ["peers", "list"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0
+    for peer in PEERS:
+        assert peer.name in result.output
+
+
 @pytest.mark.parametrize("command", [("peers", "check", "nobody"), ("peers", "setup", "nobody"), ("check", "nobody")])
 def test_an_unknown_peer_is_wrong_usage(command: tuple[str, ...]) -> None:
     """The known ones are listed."""

@@ -26,7 +26,11 @@ Name = Annotated[str, typer.Argument(help="of a peer, see `peers list`", metavar
 def list_peers() -> None:
     """Name the peers, what they are, and whether their environments are there."""
     with usage_errors():
-        table = Table("name", "what", "version", "Python", "environment", title="peers", title_justify="left")
+        table = Table(
+            "name", "what", "version", "Python", "environment", title="peers", title_justify="left", show_edge=False
+        )
+        table.columns[0].no_wrap = True  # the name is what the other commands ask for
+        table.columns[1].min_width = table.columns[4].min_width = 12  # the longest word, "not set up"
         for peer in all_peers().values():
             table.add_row(peer.name, peer.title, peer.version, ", ".join(peer.python), _state(peer))
     Console().print(table)
