@@ -100,6 +100,20 @@ def test_it_knows_more_than_one_neighbour_tells() -> None:
     assert model["perplexity"] < min(row["perplexity"] for row in baselines)
 
 
+def test_a_model_in_the_box_is_inspected_and_converted_by_its_name(tmp_path: Path) -> None:
+    """As fill-mask takes it; the parameters are those of its card, the copy answers like the original."""
+    inspected = CliRunner().invoke(app, ["inspect", "tang-mini"], env={"COLUMNS": "200"})
+    assert inspected.exit_code == 0, inspected.stderr
+    assert "1,678,453" in inspected.stdout
+    assert "59 tensors float16, 1 tensor float32" in inspected.stdout
+    assert CliRunner().invoke(app, ["convert", "tang-mini", str(tmp_path / "copy")]).exit_code == 0
+    answers = [
+        json.loads(CliRunner().invoke(app, ["fill-mask", model, "床前[MASK]月光", "--json"]).stdout)["results"]
+        for model in ("tang-mini", str(tmp_path / "copy"))
+    ]
+    assert answers[0] == answers[1]
+
+
 def test_the_example_of_the_help_gives_sensible_characters() -> None:
     """床前[MASK]月光, of a poem in the training data, which reads 看 there and 明 in the popular text."""
     finished = CliRunner().invoke(app, ["fill-mask", "tang-mini", "床前[MASK]月光", "--json"])

@@ -9,12 +9,20 @@ import typer
 
 from ..checkpoints import convert_folder
 from ..checkpoints.conversion import DTYPES, Conversion
+from ..models_in_the_box import names, resolve
 from ..weights import HEADS
 from .app import app, console, usage_errors
 from .reading import reading_bar
 from .sizes import bytes_of, shown_bytes
 
-Source = Annotated[Path, typer.Argument(help="a model folder of any format", metavar="SOURCE", show_default=False)]
+Source = Annotated[
+    str,
+    typer.Argument(
+        help=f"a model folder of any format, or a model in the box: {', '.join(names())}",
+        metavar="SOURCE",
+        show_default=False,
+    ),
+]
 Target = Annotated[Path, typer.Argument(help="a folder that is new or empty", metavar="TARGET", show_default=False)]
 Head = Annotated[str | None, typer.Option(help=f"by default what SOURCE is: {', '.join(HEADS)}", show_default=False)]
 Dtype = Annotated[str | None, typer.Option(help=f"by default that of SOURCE: {', '.join(DTYPES)}", show_default=False)]
@@ -30,9 +38,10 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="write into a folder that is not empty")] = False,
 ) -> None:
     """Write SOURCE (safetensors, pytorch_model.bin, tf_model.h5 or a TensorFlow 1 checkpoint) anew as safetensors."""
-    with usage_errors(), reading_bar(source) as on_read:
+    folder = resolve(source)
+    with usage_errors(), reading_bar(folder) as on_read:
         written = convert_folder(
-            source,
+            folder,
             target,
             head=head,
             dtype=dtype,

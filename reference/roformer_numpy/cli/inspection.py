@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from ..checkpoints import inspect_folder
 from ..checkpoints.inspection import Inspection
+from ..models_in_the_box import names, resolve
 from .app import app, console, usage_errors
 from .reading import reading_bar
 from .sizes import shown_bytes
@@ -28,17 +28,28 @@ LANGUAGE_MODEL = {
 }
 
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        help=f"a model folder of any format, or a model in the box: {', '.join(names())}",
+        metavar="MODEL",
+        show_default=False,
+    ),
+]
+
+
 @app.command(epilog="Example: roformer inspect roformer_chinese_base")
 def inspect(
-    model: Annotated[Path, typer.Argument(help="a model folder of any format", metavar="MODEL", show_default=False)],
+    model: Model,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of tables")] = False,
 ) -> None:
     """Say what a model folder holds: format, sizes, head, precision, and what each of the seven models would lack.
 
     Exit code 2 also where the model that the folder says it is cannot be loaded whole.
     """
-    with usage_errors(), reading_bar(model) as on_read:
-        found = inspect_folder(model, on_read)
+    folder = resolve(model)
+    with usage_errors(), reading_bar(folder) as on_read:
+        found = inspect_folder(folder, on_read)
     if json:
         typer.echo(json_module.dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
@@ -62,7 +73,12 @@ def _summary(found: Inspection) -> Table:
         ("config", ", ".join(f"{name} {value}" for name, value in found.config.items())),
         ("head", f"{found.head}: {found.head_from}"),
         ("parameters", f"{found.parameters:,}"),
-        ("precision", ", ".join(f"{count} tensors {name}" for name, count in found.dtypes.items())),
+        (
+            "precision",
+            ", ".join(
+                f"{count} {'tensor' if count == 1 else 'tensors'} {name}" for name, count in found.dtypes.items()
+            ),
+        ),
         ("output weights", LANGUAGE_MODEL[found.language_model]),
         ("position table", SINUSOIDS[found.sinusoids]),
     ):
