@@ -232,6 +232,17 @@ def test_nan_and_infinity_propagate() -> None:
         assert np.isfinite(out[1]).all()
 
 
+@pytest.mark.parametrize("hidden_act", HIDDEN_ACTS)
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e30, -1e30])
+def test_activations_of_infinity_are_finite_where_the_definition_is(hidden_act: str, value: float) -> None:
+    """NUM-1.3: a sum that float32 cannot hold is 1 to a tanh, and NaN only where it is one in float64."""
+    model, (ids, mask) = strong(config_of(hidden_act=hidden_act)), example(1, 5)
+    model.weights.encoder[0].feed_forward.intermediate.bias[3] = value
+    definition, ours = states(exact(model), ids, mask), states(model, ids, mask)
+    assert np.array_equal(np.isfinite(ours), np.isfinite(definition))
+    assert np.abs(ours - definition)[np.isfinite(definition)].max() < 1e-5
+
+
 @pytest.mark.parametrize("rows", [1, 5, 8, 13, 24, 41])
 @pytest.mark.parametrize(("depth", "width"), [(1, 1), (7, PANEL), (384, PANEL + 1), (1000, 2 * PANEL + 5)])
 def test_products_over_panels_are_products(rows: int, depth: int, width: int) -> None:
@@ -317,6 +328,19 @@ def test_threads_that_cannot_be_started_are_done_without(monkeypatch: pytest.Mon
     monkeypatch.setattr(threading.Thread, "start", lambda _thread: (_ for _ in ()).throw(RuntimeError("no more")))
     workers.run(4, done.append, (1,))
     assert done == [1]
+
+
+@pytest.mark.parametrize(("seq_len", "most"), [(3, 3), (50, 7)])
+def test_no_more_threads_are_asked_than_can_have_a_task(seq_len: int, most: int, monkeypatch: Any) -> None:
+    """Whatever the wish: three heads or panels, or seven blocks of eight rows."""
+    monkeypatch.setenv("ROFORMER_NUM_THREADS", "1000")
+    monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+    asked: list[int] = []
+    run = WORKERS.run
+    monkeypatch.setattr(WORKERS, "run", lambda threads, *work: asked.append(threads) or run(threads, *work))  # type: ignore[func-returns-value]
+    ids, mask = example(1, seq_len)
+    strong(config_of(intermediate_size=PANEL))(ids, attention_mask=mask)
+    assert asked == [most]
 
 
 def test_eight_threads_may_share_a_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Every activation in float32, as four loops over the columns of one panel; each adds the bias first.
+"""Every activation in float32, as five loops over the columns of one panel; each adds the bias first.
 
 Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) · σ(x · (a + b·x²)) + s:
 
@@ -7,9 +7,8 @@ Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) ·
 | silu, swish | 1 | 0 | 1 | 0 | 0 | definition |
 | quick_gelu | 1 | 0 | 1.702 | 0 | 0 | definition |
 | gelu_new, gelu_fast | 1 | 0 | 2·√(2/π) | 0.044715 · a | 0 | (1 + tanh u) / 2 = σ(2u) |
-| sigmoid | 0 | 1 | 1 | 0 | 0 | definition |
-| tanh | 0 | 2 | 2 | 0 | −1 | tanh u = 2·σ(2u) − 1 |
 
+sigmoid and tanh u = 2·σ(2u) − 1 have no line, which at infinity would be 0 · ∞: they are c·σ(a·x) + s.
 gelu and gelu_10 are one loop with bounds; relu and selu are one with two slopes.
 """
 
@@ -26,7 +25,7 @@ from ..jit import part
 from .machine import PANEL
 from .single import exp, gelu, sigmoid
 
-BY_GELU, BY_SIGMOID, BY_SLOPES, BY_MISH = range(4)
+BY_GELU, BY_SIGMOID, BY_STEP, BY_SLOPES, BY_MISH = range(5)
 GELU_NEW_ROOT = math.sqrt(2.0 / math.pi)
 CUBIC = 0.044715
 # Beyond this argument tanh(ln(1 + eˣ)) rounds to 1.
@@ -54,8 +53,8 @@ ACTIVATIONS = {
     "quick_gelu": _activation(BY_SIGMOID, 1.0, 0.0, 1.702),
     "gelu_new": _activation(BY_SIGMOID, 1.0, 0.0, 2.0 * GELU_NEW_ROOT, 2.0 * GELU_NEW_ROOT * CUBIC),
     "gelu_fast": _activation(BY_SIGMOID, 1.0, 0.0, 2.0 * GELU_FAST_ROOT, 2.0 * GELU_FAST_ROOT * CUBIC),
-    "sigmoid": _activation(BY_SIGMOID, 0.0, 1.0, 1.0),
-    "tanh": _activation(BY_SIGMOID, 0.0, 2.0, 2.0, 0.0, -1.0),
+    "sigmoid": _activation(BY_STEP, 1.0, 1.0, 0.0),
+    "tanh": _activation(BY_STEP, 2.0, 2.0, -1.0),
     "relu": _activation(BY_SLOPES, 1.0, 0.0),
     "selu": _activation(BY_SLOPES, SELU_SCALE, SELU_SCALE * SELU_ALPHA),
     "mish": _activation(BY_MISH),
@@ -72,6 +71,8 @@ def activate(activation: Activation, values: Array, rows: int, first: int, bias:
             _by_gelu(target, shift, numbers[0], numbers[1])
         elif activation.loop == BY_SIGMOID:
             _by_sigmoid(target, shift, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
+        elif activation.loop == BY_STEP:
+            _by_step(target, shift, numbers[0], numbers[1], numbers[2])
         elif activation.loop == BY_SLOPES:
             _by_slopes(target, shift, numbers[0], numbers[1])
         else:
@@ -91,6 +92,13 @@ def _by_sigmoid(x: Array, bias: Array, m: float, c: float, a: float, b: float, s
     for column in range(PANEL):
         value = x[column] + bias[column]
         x[column] = (m * value + c) * sigmoid(value * (a + b * value * value)) + s
+
+
+@part
+def _by_step(x: Array, bias: Array, c: float, a: float, s: float) -> None:
+    """c · σ(a · x) + s, which is finite at infinity."""
+    for column in range(PANEL):
+        x[column] = c * sigmoid(a * (x[column] + bias[column])) + s
 
 
 @part

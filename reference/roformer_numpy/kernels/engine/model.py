@@ -15,7 +15,7 @@ from .by_columns import PHASES, by_columns
 from .by_rows import by_rows
 from .forward import BLIND, FIELDS, KEY, PLACE, POSITION, VISIBLE, Pass
 from .machine import LANES, PANEL
-from .panels import aligned, lengthened, packed, padded
+from .panels import aligned, lengthened, packed, padded, panels_for
 from .tasks import new_counters
 from .workers import WORKERS
 
@@ -156,6 +156,7 @@ def run_layers(
         threads: how many may take part, this one among them; the result does not depend on it.
     """
     few = tokens.count <= COLUMN_TOKENS
+    threads = min(threads, _most_tasks(layers) if few else -(-tokens.count // ROW_STEP))
     block_rows = tokens.count if few else _block_rows(tokens.count, threads)
     number = len(layers.addresses)
     keys, panels, head_dim = int(tokens.keys_from[-1]), int(tokens.panels_from[-1]), layers.head_dim
@@ -174,6 +175,11 @@ def run_layers(
     )  # fmt: skip
     with announced():
         WORKERS.run(threads, by_columns if few else by_rows, (prepared,))
+
+
+def _most_tasks(layers: PackedLayers) -> int:
+    """Of a phase of `by_columns`, at the most: further threads would find nothing to do."""
+    return max(layers.heads, panels_for(layers.hidden), panels_for(layers.inner))
 
 
 def _block_rows(tokens: int, threads: int) -> int:
