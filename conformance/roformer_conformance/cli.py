@@ -35,22 +35,6 @@ app = typer.Typer(
 vectors_app = typer.Typer(help="Golden vectors: what other implementations returned.", no_args_is_help=True)
 app.add_typer(vectors_app, name="vectors")
 app.add_typer(peer_commands.app, name="peers")
-app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:python kit.py my_adapter.py"')(
-    process_commands.protocol
-)
-app.command("replay", epilog="Example: roformer-conformance replay failures/NUM-1.1-parity-base-float32.json numpy")(
-    cli_diagnosis.replay
-)
-app.command("faults", epilog="Example: roformer-conformance faults --json")(cli_faults.faults)
-app.command("report", epilog="Example: roformer-conformance report numpy.json tensorflow.json --output report")(
-    cli_report.report
-)
-app.command("record", epilog="Example: roformer-conformance record model-dir --output golden.safetensors")(
-    cli_diagnosis.record
-)
-app.command("compare", epilog="Example: roformer-conformance compare golden.safetensors model-dir")(
-    cli_diagnosis.compare
-)
 
 Implementation = Annotated[
     str,
@@ -221,3 +205,22 @@ def _write(result: Result, json: Path | None, junit: Path | None) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(result, path)
             console.print(f"wrote {path}")
+
+
+# Last, so that the list of commands begins with what most people want.
+app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:python kit.py my_adapter.py"')(
+    process_commands.protocol
+)
+app.command("replay", epilog="Example: roformer-conformance replay failures/NUM-1.1-parity-base-float32.json numpy")(
+    cli_diagnosis.replay
+)
+app.command("faults", epilog="Example: roformer-conformance faults --json")(cli_faults.faults)
+app.command("report", epilog="Example: roformer-conformance report numpy.json tensorflow.json --output report")(
+    cli_report.report
+)
+app.command("record", epilog="Example: roformer-conformance record model-dir --output golden.safetensors")(
+    cli_diagnosis.record
+)
+app.command("compare", epilog="Example: roformer-conformance compare golden.safetensors model-dir")(
+    cli_diagnosis.compare
+)
