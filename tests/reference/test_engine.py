@@ -11,7 +11,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
 import warnings
 import weakref
 from pathlib import Path
@@ -306,13 +305,12 @@ def test_helpers_that_never_come_are_not_waited_for(monkeypatch: pytest.MonkeyPa
 def test_finished_calls_leave_nothing_in_the_queue_of_busy_helpers() -> None:
     """A helper that is busy for long would otherwise find, and keep until then, the arrays of all calls since."""
     workers, done = Workers(), threading.Event()
-    both = threading.Barrier(2)
-    helped = threading.Thread(target=workers.run, args=(2, lambda: (both.wait(), done.wait()), ()))
+    inside = threading.Barrier(3)  # the caller, its helper, and this test, which goes on when both are at work
+    helped = threading.Thread(target=workers.run, args=(2, lambda: (inside.wait(), done.wait()), ()))
     helped.start()
+    inside.wait()
     array = np.zeros(3)
     kept = weakref.ref(array)
-    while not (both.broken or workers._work.empty()):
-        time.sleep(0.001)
     for _ in range(3):
         workers.run(2, np.copy, (array,))
     del array
