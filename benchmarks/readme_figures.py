@@ -39,7 +39,10 @@ def conformance_table() -> str:
         "| implementation | claims run / applicable / total | passed | failed | largest grade R (4 fails) | seconds |",
         "|---|---|---|---|---|---|",
     ]
-    for name, label in (("numpy", "engine and numba kernels (`numpy`)"), ("numpy-equations", "equations (`numpy-equations`)")):
+    for name, label in (
+        ("numpy", "engine and numba kernels (`numpy`)"),
+        ("numpy-equations", "equations (`numpy-equations`)"),
+    ):
         lines.append(conformance_row(label, check_implementation(find_adapter(name), level="default")))
     return "\n".join(lines) + "\n"
 

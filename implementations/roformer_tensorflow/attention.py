@@ -42,7 +42,10 @@ def attention_probs(query: tf.Tensor, key: tf.Tensor, visible: tf.Tensor, allowe
     scores = wide(tf.matmul(query, key, transpose_b=True))
     # −∞ is the one score whose exponential is 0 whatever it stands beside, and whose slope is 0
     scores = tf.where(tf.where(blind, allowed, visible), scores, tf.constant(-math.inf, scores.dtype))
-    return tf.cast(tf.nn.softmax(scores), query.dtype)
+    # written out: TensorFlow's own softmax gives a masked key 0 where a NaN among the visible ones makes the row NaN
+    highest = tf.stop_gradient(tf.reduce_max(scores, axis=-1, keepdims=True))
+    exponentials = tf.exp(scores - highest)
+    return tf.cast(exponentials / tf.reduce_sum(exponentials, axis=-1, keepdims=True), query.dtype)
 
 
 class Attention(keras.layers.Layer):
