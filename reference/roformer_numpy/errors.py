@@ -40,6 +40,10 @@ class CheckpointError(RoFormerError, ValueError):
     """A model folder, or a file in it, cannot be read as a RoFormer."""
 
 
+class TrainingError(RoFormerError, ArithmeticError):
+    """A training run cannot go on: its numbers have left the range of numbers."""
+
+
 def integer(name: str, value: Any) -> int:
     """The integer that the argument called `name` must be; a bool is none.
 

@@ -20,6 +20,7 @@ HOMES = {
     "platformdirs": ("roformer_numpy/kernels/", "roformer_conformance/peers/"),
     "safetensors": (
         "roformer_numpy/checkpoints/",
+        "roformer_numpy/training/checkpoint.py",
         "roformer_conformance/vectors.py",
         "roformer_conformance/kit.py",
         "roformer_conformance/process/arguments.py",
@@ -34,7 +35,7 @@ HOMES = {
     "hypothesis": ("roformer_conformance/",),
     "jinja2": ("roformer_conformance/report/",),
     "markupsafe": ("roformer_conformance/report/",),
-    "matplotlib": ("roformer_conformance/report/",),
+    "matplotlib": ("roformer_conformance/report/", "roformer_numpy/training/curve.py"),
     "jsonschema": (
         "roformer_conformance/vectors.py",
         "roformer_conformance/process/frames.py",
