@@ -24,7 +24,7 @@ PROFILES = (
 KINDS = ("documentation", "paper", "practice", "decision")
 
 _REQUIRED = ("Source", "Kind", "Heads", "Catches")
-_FIELDS = ("Source", "Kind", "D", "B", "P", "Heads", "Catches")
+_FIELDS = ("Source", "Kind", "D", "B", "P", "Heads", "Asked", "Catches")
 
 _FAMILY_HEADING = re.compile(r"## ([A-Z]+): (\S.*)")
 _CLAUSE_HEADING = re.compile(r"### (([A-Z]+)-[1-9]\d*(?:\.[1-9]\d*)?) (\S.*)")
@@ -52,6 +52,7 @@ class Clause:
     contested: Mapping[str, str] = field(hash=False)  # P: profile → its registered behaviour
     heads: tuple[str, ...]
     catches: str
+    not_asked: str = ""  # why no implementation can be asked, where that is so
 
     @property
     def deviations(self) -> str:
@@ -207,6 +208,7 @@ def _clause(block: _Block) -> Clause:
         contested=_contested(fields["P"]) if "P" in fields else {},
         heads=_heads(fields["Heads"]),
         catches=_joined(fields["Catches"]),
+        not_asked=_not_asked(fields["Asked"]) if "Asked" in fields else "",
     )
 
 
@@ -261,6 +263,13 @@ def _kind(lines: list[_Line]) -> tuple[str, str]:
     if (kind == "decision") != bool(reason):
         lines[0].refuse("'decision: the reason for it', or another kind without a reason")
     return kind, reason
+
+
+def _not_asked(lines: list[_Line]) -> str:
+    asked, _, reason = _joined(lines).partition(": ")
+    if asked != "no" or not reason:
+        lines[0].refuse("'no: the reason why no implementation can be asked'")
+    return reason
 
 
 def _heads(lines: list[_Line]) -> tuple[str, ...]:

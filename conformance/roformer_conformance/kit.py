@@ -146,6 +146,10 @@ class Server:
         self._model(message).resize_token_embeddings(message["vocab_size"])
         return {"done": True}
 
+    def configure(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """What config.json holds of a configuration."""
+        return {"config": dict(self.adapter.configure(message["fields"]))}
+
     def _keep(self, message: Mapping[str, Any], model: Any) -> dict[str, Any]:
         self.models[message["id"]] = model
         return {"done": True}

@@ -221,6 +221,14 @@ def _feed_forward_over(components: Components) -> Callable[..., Array]:
     return feed_forward
 
 
+def write_folder(
+    path: str | os.PathLike[str], head: str, config: Mapping[str, Any], weights: Mapping[str, Array], dtype: str
+) -> None:
+    """Write a model to the folder `path` as the reference does."""
+    described = RoFormerConfig.from_dict(config)
+    MODELS[head].from_weights(described, weights, dtype=dtype, components=EQUATIONS).save_pretrained(path)
+
+
 class Checkpoint:
     """A model folder of the user's, read by the reference: its configuration, and its weights for each head."""
 

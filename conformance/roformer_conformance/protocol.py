@@ -32,7 +32,10 @@ HEADS = (
 # How a call is executed: eagerly; by the model's own function, traced or compiled by XLA, which sees the arguments
 # before; and inside somebody's function of either kind, where no value is known until it runs.
 MODES = ("eager", "graph", "xla", "traced graph", "traced xla")
-CALL_STYLES = ("keywords", "dict", "list", "tuple", "single")
+# "items" is a list of values as they come, named by their numbers: for lists that the documented order cannot make.
+CALL_STYLES = ("keywords", "dict", "list", "tuple", "single", "items")
+# What others write and load_saved may read: folders of transformers' PyTorch and TensorFlow models, the originals'.
+FORMATS = ("safetensors", "pytorch", "h5", "tf1")
 
 
 class AdapterError(Exception):
@@ -69,6 +72,11 @@ class Adapter(Protocol):
         """The model called `head` with these weights."""
 
 
+# Claims that are lists: what they may hold, and what they hold where nothing is said.
+_LISTS = {"heads": HEADS, "call_styles": CALL_STYLES, "dtypes": ("float32", "float64"), "formats": FORMATS}
+_LEAST = {"call_styles": ("keywords",), "dtypes": ("float32",)}
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What an adapter claims; a check that needs more is reported as not claimed, never as passed."""
@@ -83,6 +91,8 @@ class Capabilities:
     pruning: bool = False  # model.prune_heads({layer: [heads]})
     resizing: bool = False  # model.resize_token_embeddings(vocab_size)
     saving: bool = False  # model.save(path) and adapter.load_saved(head, path, dtype)
+    formats: tuple[str, ...] = ()  # what load_saved reads: some of FORMATS; who saves too, saves as safetensors
+    configuration: bool = False  # adapter.configure(fields) → what config.json holds, of a configuration by keywords
     overrides: bool = False  # fields of the configuration as further keywords of load_saved
     generation: bool = False  # model.generate(inputs, options) → ids; options max_new_tokens, do_sample, seed, …
     gradients: bool = False  # model.gradients(inputs, options) → "loss", the mean; by weight name; by "inputs_embeds"
@@ -117,10 +127,10 @@ class Capabilities:
         known = {item.name for item in fields(cls)}
         if claims.keys() - known:
             raise AdapterError(f"capabilities {sorted(claims.keys() - known)} are not known; known are {sorted(known)}")
-        for name, allowed in (("heads", HEADS), ("call_styles", CALL_STYLES), ("dtypes", ("float32", "float64"))):
-            claims[name] = tuple(claims.get(name, ("float32",) if name == "dtypes" else ("keywords",)))
+        for name, allowed in _LISTS.items():
+            claims[name] = tuple(claims.get(name, _LEAST.get(name, ())))
             wrong = [item for item in claims[name] if item not in allowed]
-            if wrong or not claims[name]:
+            if wrong or not (claims[name] or name == "formats"):
                 raise AdapterError(f"capabilities[{name!r}] is {claims[name]}, allowed are some of {allowed}")
         return cls(**claims)
 

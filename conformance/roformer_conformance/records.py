@@ -44,6 +44,7 @@ class Coverage:
     """How much of the specification was tried: run ≤ applicable ≤ total, and the ids that make the difference."""
 
     total: tuple[str, ...]
+    not_asked: tuple[str, ...]  # no implementation can be asked, says the specification
     not_claimed: tuple[str, ...]  # about something that the implementation does not claim to have
     run: tuple[str, ...]
     unchecked: tuple[str, ...]  # applicable, and no check of this suite tries them yet
@@ -92,6 +93,7 @@ class Result:
     records: tuple[Record, ...]
     claims: tuple[str, ...]
     inapplicable: Mapping[str, str] = field(default_factory=dict)  # claim → the capability that it is about
+    not_asked: Mapping[str, str] = field(default_factory=dict)  # claim → why no implementation can be asked
     seconds: float = 0.0
     preparation_seconds: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -133,5 +135,6 @@ class Result:
         asked = {clause for record in self.not_claimed for clause in record.clauses}
         run = tuple(claim for claim in total if claim in ran)
         not_claimed = tuple(claim for claim in total if claim in (asked | self.inapplicable.keys()) - ran)
-        unchecked = tuple(claim for claim in total if claim not in {*run, *not_claimed})
-        return Coverage(total, not_claimed, run, unchecked)
+        not_asked = tuple(claim for claim in total if claim in self.not_asked and claim not in {*run, *not_claimed})
+        unchecked = tuple(claim for claim in total if claim not in {*run, *not_claimed, *not_asked})
+        return Coverage(total, not_asked, not_claimed, run, unchecked)

@@ -112,6 +112,7 @@ def check_implementation(
         records=tuple(records),
         claims=_claims(wanted),
         inapplicable=inapplicable(load_clauses(), capabilities),
+        not_asked={clause.id: clause.not_asked for clause in load_clauses().values() if clause.not_asked},
         seconds=time.perf_counter() - started - preparation,
         preparation_seconds=preparation,
         environment=environment(),

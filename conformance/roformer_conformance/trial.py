@@ -209,20 +209,23 @@ class Trial:
             saved.save(folder)
             return adapter.load_saved(case.head, folder, self.dtype, **overrides)
 
-    def refuses(self, call: Callable[[], Any], argument: str, *mentions: str | tuple[str, ...]) -> None:
+    def refuses(
+        self, call: Callable[[], Any], argument: str | tuple[str, ...], *mentions: str | tuple[str, ...]
+    ) -> None:
         """The call is an error of ValueError or TypeError that names the argument and everything in `mentions`.
 
         A tuple among them holds different ways of saying one thing.
         """
         wanted = [(word,) if isinstance(word, str) else word for word in (argument, *mentions)]
         told = ", ".join(" or ".join(words) for words in wanted)
+        what = " or ".join(wanted[0])
         try:
             call()
         except (ValueError, TypeError) as error:
             missing = [" or ".join(words) for words in wanted if not any(word in str(error) for word in words)]
-            expect(not missing, f"the error for {argument} does not mention {', '.join(missing)}: {error}")
+            expect(not missing, f"the error for {what} does not mention {', '.join(missing)}: {error}")
         else:
-            raise Violation(f"{argument}: expected an error that mentions {told}, got a result")
+            raise Violation(f"{what}: expected an error that mentions {told}, got a result")
 
 
 def raise_unless_passed(verdict: Verdict, what: str = "") -> None:
@@ -271,7 +274,8 @@ def expect(holds: bool, message: str) -> None:
 def tap_position(tap: str) -> tuple[int, int, str]:
     """Where an output stands in the order of computing: hidden_states.0 first, by layer, what stands on top last."""
     name, _, rest = tap.partition(".")
-    layer = int(rest.partition(".")[0]) if rest else 0
+    number = rest.partition(".")[0]
+    layer = int(number) if number.isdigit() else 0  # names of weights hold dots, too
     stage = 0 if name in _TAP_ORDER[:4] else 1 if name in _TAP_ORDER else 3 if name.startswith("loss") else 2
     # the attention of layer 0 comes after hidden_states.0 and before hidden_states.1
     return (stage, 2 * layer + (name != "hidden_states") if stage == 0 else 0, tap)

@@ -27,7 +27,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
     {
         "heads": tuple(MODELS),
         "dtypes": DTYPES,
-        "call_styles": ("keywords", "dict", "list", "tuple", "single"),
+        "call_styles": ("keywords", "dict", "list", "tuple", "single", "items"),
         "training": True,
         "cache": True,
         "cross_attention": True,
@@ -35,6 +35,8 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "pruning": True,
         "resizing": True,
         "saving": True,
+        "formats": ("safetensors", "pytorch", "h5", "tf1"),
+        "configuration": True,
         "overrides": True,
         "generation": True,
         "gradients": True,
@@ -79,6 +81,10 @@ class TensorFlowAdapter:
     def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> LoadedModel:
         """The model that `LoadedModel.save` wrote to `path`; `overrides` are fields of its configuration."""
         return LoadedModel(MODELS[head].from_pretrained(path, dtype=dtype, **overrides), self.mode)
+
+    def configure(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What config.json holds of a configuration that is built from `fields` by keywords."""
+        return RoFormerConfig(**fields).to_dict()
 
     def tokenizer(self, folder: str | os.PathLike[str]) -> Any:
         """The tokenizer of a folder with vocab.txt: the one that the whole project shares."""
@@ -166,6 +172,8 @@ class LoadedModel:
     def _call(self, given: Mapping[str, Any], style: str, named: dict[str, Any]) -> Any:
         if style == "dict":
             return self.run(given, **named)  # of whatever type the mapping is
+        if style == "items":
+            return self.run(list(given.values()), **named)
         inputs = dict(given)
         if style == "keywords":
             return self.run(**inputs, **named)

@@ -23,7 +23,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
     {
         "heads": HEADS,
         "dtypes": DTYPES,
-        "call_styles": ("keywords", "dict", "list", "tuple", "single"),
+        "call_styles": ("keywords", "dict", "list", "tuple", "single", "items"),
         "training": True,
         "cache": True,
         "cross_attention": True,
@@ -31,6 +31,8 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "pruning": True,
         "resizing": True,
         "saving": True,
+        "formats": ("safetensors", "pytorch", "h5"),  # TensorFlow reads its own checkpoints: asked of its adapter
+        "configuration": True,
         "overrides": True,
         "generation": True,
         "gradients": True,
@@ -71,6 +73,10 @@ class NumpyAdapter:
         """The model that `NumpyModel.save` wrote to `path`; `overrides` are fields of its configuration."""
         return NumpyModel(MODELS[head].from_pretrained(path, dtype=dtype, components=self.components, **overrides))
 
+    def configure(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What config.json holds of a configuration that is built from `fields` by keywords."""
+        return RoFormerConfig(**fields).to_dict()
+
     def tokenizer(self, folder: str | os.PathLike[str]) -> Any:
         """The tokenizer of a folder with vocab.txt."""
         from .tokenization import RoFormerTokenizer  # needs the extra [text]
@@ -106,6 +112,8 @@ class NumpyModel:
     def _call(self, given: Mapping[str, Any], style: str, named: dict[str, Any]) -> Any:
         if style == "dict":
             return self.model(given, **named)  # of whatever type the mapping is
+        if style == "items":
+            return self.model(list(given.values()), **named)
         inputs = dict(given)
         if style == "keywords":
             return self.model(**inputs, **named)

@@ -19,6 +19,7 @@ from roformer_conformance.clauses import (
     parse,
     select,
 )
+from roformer_conformance.registry import all_checks
 
 ROOT = Path(__file__).parents[2]
 ID = re.compile(rf"\b(?:{'|'.join(FAMILIES)})-\d+(?:\.\d+)?\b")
@@ -104,6 +105,13 @@ def test_cited_clauses_exist(clause: Clause) -> None:
     """A clause refers to clauses that there are."""
     prose = " ".join((clause.title, clause.text, clause.source, clause.reason, clause.differs, clause.broken))
     assert set(ID.findall(prose)) <= known_ids()
+
+
+def test_every_claim_has_a_check_or_says_why_none_can_ask() -> None:
+    """No claim is left to good will."""
+    tried = {clause for check in all_checks().values() for clause in check.clauses}
+    assert [name for name, clause in load_clauses().items() if name not in tried and not clause.not_asked] == []
+    assert [name for name, clause in load_clauses().items() if clause.not_asked] == ["CFG-3.3"]
 
 
 def test_heads_are_those_of_the_protocol() -> None:
@@ -220,6 +228,7 @@ def test_a_plain_claim_has_no_deviations_and_all_heads() -> None:
         (family(claim("MASK-1").replace("- Kind", "- Mind")), "line 8: expected a field of Kind, D, .* after Source"),
         (family(claim("MASK-1").replace("- Kind", "- Source")), "line 8: expected a field of Kind, D, B, P, Heads"),
         (family(claim("MASK-1") + "- More: fields\n"), "line 12: expected a field of none after Catches"),
+        (family(claim("MASK-1").replace("- Catches", "- Asked: so\n- Catches")), "line 10: expected 'no: the reason"),
         (family(claim("MASK-1") + "More text.\n"), "line 12: expected a field, '- Name: value', or a line indented"),
         (family(claim("MASK-1").replace("practice\n- Kind", "\n- Kind")), "line 7: expected a value after the name"),
         (family(claim("MASK-1").replace("- Heads", "- P: no\n- Heads")), "line 9: expected '- P:' and below it"),

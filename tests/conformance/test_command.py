@@ -173,7 +173,7 @@ def test_json_holds_every_record_and_the_coverage(tmp_path: Path) -> None:
     assert failed["message"]
     assert failed["case"]
     assert failed["replay"].startswith("roformer-conformance check")
-    assert set(result["coverage"]) == {"total", "run", "not_claimed", "unchecked"}
+    assert set(result["coverage"]) == {"total", "run", "not_asked", "not_claimed", "unchecked"}
     assert result["environment"]["numpy"]
 
 

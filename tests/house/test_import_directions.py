@@ -22,6 +22,7 @@ HOMES = {
         "roformer_numpy/checkpoints/",
         "roformer_numpy/training/checkpoint.py",
         "roformer_conformance/vectors.py",
+        "roformer_conformance/checks/exchange.py",
         "roformer_conformance/kit.py",
         "roformer_conformance/process/arguments.py",
         "roformer_conformance/failures.py",
@@ -63,12 +64,23 @@ HOMES = {
         "roformer_numpy/cli/",
     ),
     "pytest": ("roformer_conformance/testing.py",),
-    "tensorflow": ("roformer_tensorflow/", "roformer_peers/", "roformer_numpy/checkpoints/tensorflow1.py"),
+    "tensorflow": (
+        "roformer_tensorflow/",
+        "roformer_peers/",
+        "roformer_numpy/checkpoints/tensorflow1.py",
+        "roformer_numpy/benchmarking/peer_side/",
+    ),
     "keras": ("roformer_tensorflow/",),
     "ptloader": ("roformer_numpy/checkpoints/pytorch_files.py",),
-    "torch": ("roformer_numpy/checkpoints/pytorch_files.py", "roformer_peers/"),
+    "torch": (
+        "roformer_numpy/checkpoints/pytorch_files.py",
+        "roformer_peers/",
+        "roformer_numpy/benchmarking/peer_side/",
+    ),
     "h5py": ("roformer_numpy/checkpoints/hdf5_files.py",),
-    "transformers": ("roformer_peers/",),
+    "transformers": ("roformer_peers/", "roformer_numpy/benchmarking/peer_side/"),
+    "onnxruntime": ("roformer_numpy/benchmarking/peer_side/",),
+    "openvino": ("roformer_numpy/benchmarking/peer_side/",),
 }
 
 # Parts of the reference, and what each may import of the others; `kernels` may look up its twin's constants.

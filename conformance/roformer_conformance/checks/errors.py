@@ -17,6 +17,11 @@ TOKEN_LABELS = ("masked_lm", "causal_lm", "token_classification")
 ROW_HEADS = tuple(head for head in HEADS if head != "multiple_choice")
 # Ways to say that an argument was given twice, Python's own among them.
 TWICE = ("twice", "again", "already", "both", "multiple values")
+# What comes before labels and training in the documented order.
+POSITIONS = (
+    "input_ids", "attention_mask", "token_type_ids", "head_mask", "inputs_embeds", "output_attentions",
+    "output_hidden_states", "return_dict",
+)  # fmt: skip
 Place = tuple[int, ...]
 
 
@@ -166,6 +171,26 @@ def an_argument_in_the_dict_and_by_keyword(trial: Trial, case: Case) -> None:
         trial.refuses(lambda name=name, array=array: _call_dict(trial, model, inputs, name, array), name, TWICE)  # type: ignore[misc]
 
 
+@check("ERR-8.3", "too-many-items", heads="all", effort=0.2, needs=("call_styles:items",))
+def more_items_than_arguments(trial: Trial, case: Case) -> None:
+    """A list with one item more than there are arguments is an error that tells how many it has, or may have."""
+    ids, count = case.inputs()["input_ids"], len(positions(case.head))
+    _refuses_items(trial, case, [ids, *[None] * (count - 1), ids], (str(count), str(count + 1)))
+
+
+@check(
+    "DEC-5.4", "no-position", heads=DECODER_HEADS, effort=0.3, needs=("call_styles:items", "cross_attention"),
+    is_decoder=True, add_cross_attention=True,
+)  # fmt: skip
+def encoder_states_have_no_position(trial: Trial, case: Case) -> None:
+    """What a decoder takes beside its inputs has no position: behind the last argument it is one item too many."""
+    states = case.encoder_states().astype(trial.dtype)
+    count = len(positions(case.head))
+    for item in (states, np.ones(states.shape[:2], np.int64), True):
+        items = [case.inputs()["input_ids"], *[None] * (count - 1), item]
+        _refuses_items(trial, case, items, (str(count), str(count + 1)))
+
+
 @check("ERR-9.1", "token-labels", heads=TOKEN_LABELS, effort=0.5)
 def token_labels_out_of_range(trial: Trial, case: Case) -> None:
     """A token label that is neither −100 nor a class is an error that names labels, position, value and limit."""
@@ -263,6 +288,19 @@ def _refuses(
     model = trial.load(case)
     with without_warnings():
         trial.refuses(lambda: trial.call(model, inputs, style=style), argument, *mentions)
+
+
+def positions(head: str) -> tuple[str, ...]:
+    """The arguments that have a position, in their documented order (IN-1)."""
+    labels = {"base": (), "question_answering": ("start_positions", "end_positions")}.get(head, ("labels",))
+    return (*POSITIONS, *labels, "training")
+
+
+def _refuses_items(trial: Trial, case: Case, items: list[Any], *mentions: Any) -> None:
+    """A call by a list of these values is an error that says all of this."""
+    model = trial.load(case)
+    named = {str(number): item for number, item in enumerate(items)}
+    trial.refuses(lambda: trial.call(model, named, style="items"), *mentions)
 
 
 def _refuses_values(trial: Trial, case: Case, name: str, count: int, also: tuple[int, ...] = (-1,)) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..formulas import ATTENTION_OUTPUT, edited
 from ..gradients import agree, expect_complete, expect_zero, gradients, slope
+from ..oracle import Oracle
 from ..protocol import Array
 from ..registry import LANGUAGE_HEADS, LOSS_HEADS, check
 from ..strategies import ANY_ACTIVATION, Case
@@ -50,6 +51,18 @@ def gradients_under_a_head_mask_agree_with_the_oracle(trial: Trial, case: Case) 
     dim = case.config["hidden_size"] // heads
     for name in (name for name in got if ".attention.self." in name):
         expect_zero(name, got[name], np.arange(len(got[name])) < dim, "the head's weights are multiplied by 0")
+
+
+@check("TRAIN-2.2", "reference-slope", heads=LOSS_HEADS, effort=0.3, min_seq_len=3)
+def the_loss_moves_as_the_reference_says(trial: Trial, case: Case) -> None:
+    """Moving all weights a little way changes the loss by the reference's gradient times the way."""
+    inputs = {**case.inputs(), **_all_labelled(case)}
+    along = _direction(trial, case)
+    change, uncertain, moved = slope(trial, case, inputs, along)
+    exact = Oracle(case.head, case.config, trial.weights(case)).gradients(inputs, {})
+    said = sum(float((exact[name] * way).sum()) for name, way in moved.items())
+    message = f"the loss changes by {change:.6g} ± {uncertain:.2g} along a direction, the reference says {said:.6g}"
+    expect(abs(said - change) <= uncertain, message)
 
 
 @check("TRAIN-2.3", "every-weight", heads=LOSS_HEADS, needs=NEEDS, effort=0.5, masks=("none",), min_seq_len=3)
@@ -181,13 +194,17 @@ def tables_of_positions_are_not_trained(trial: Trial, case: Case) -> None:
 
 def _expect_slope(trial: Trial, case: Case, **options: Any) -> None:
     inputs = {**case.inputs(), **_all_labelled(case)}
-    draw = case.generator("direction")
-    along = {name: draw.standard_normal(array.shape) * _size(array) for name, array in trial.weights(case).items()}
+    along = _direction(trial, case)
     got = gradients(trial, trial.load(case), inputs, **options)
     change, uncertain, moved = slope(trial, case, inputs, along, **options)
     said = sum(float((got[name].astype(np.float64) * way).sum()) for name, way in moved.items())
     message = f"the loss changes by {change:.6g} ± {uncertain:.2g} along a direction, the gradient says {said:.6g}"
     expect(abs(said - change) <= uncertain, message)
+
+
+def _direction(trial: Trial, case: Case) -> dict[str, Array]:
+    draw = case.generator("direction")
+    return {name: draw.standard_normal(array.shape) * _size(array) for name, array in trial.weights(case).items()}
 
 
 def _size(array: Array) -> float:

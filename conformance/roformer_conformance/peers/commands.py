@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ..expectations import load_expectations
+from ..levels import UsageError
 from ..report import print_result, write_json
 from ..runner import check_implementation
 from ..terminal import bar, exit_code, usage_errors
-from .environments import is_set_up, set_up, start_peer
+from .environments import is_set_up, set_up, silent, start_peer
+from .exports import checkpoint_of, exported
 from .manifests import Peer, all_peers, peer_named
 
 app = typer.Typer(help="Other people's implementations, each in an environment of its own.", no_args_is_help=True)
@@ -27,12 +31,12 @@ def list_peers() -> None:
     """Name the peers, what they are, and whether their environments are there."""
     with usage_errors():
         table = Table(
-            "name", "what", "version", "Python", "environment", title="peers", title_justify="left", show_edge=False
+            "name", "what", "version", "runs on", "environment", title="peers", title_justify="left", show_edge=False
         )
         table.columns[0].no_wrap = True  # the name is what the other commands ask for
         table.columns[1].min_width = table.columns[4].min_width = 12  # the longest word, "not set up"
         for peer in all_peers().values():
-            table.add_row(peer.name, peer.title, peer.version, ", ".join(peer.python), _state(peer))
+            table.add_row(peer.name, peer.title, peer.version, peer.interpreter, _state(peer))
     Console().print(table)
 
 
@@ -42,12 +46,9 @@ def setup(name: Name) -> None:
     console = Console()
     with usage_errors():
         peer = peer_named(name)
-        if not console.is_terminal:
-            python = set_up(peer)
-        else:
-            with console.status(f"setting up {name}") as status:
-                python = set_up(peer, lambda line: status.update(Text(line[: console.width - 4])))
-    console.print(f"{name} is set up: {python}", soft_wrap=True)
+        with _telling(console, f"setting up {name}") as tell:
+            place = set_up(peer, tell)
+    console.print(f"{name} is set up: {place}", soft_wrap=True)
 
 
 @app.command("check", epilog="Example: roformer-conformance peers check transformers_pytorch_5 --level smoke")
@@ -56,16 +57,21 @@ def check(
     level: Annotated[str, typer.Option(help="how many examples: smoke, default, deep")] = "smoke",
     clause: Annotated[list[str] | None, typer.Option(help="only this clause, family or check; may be repeated")] = None,
     strict: Annotated[bool, typer.Option(help="hold it to the differences that are known of it")] = True,
+    model: Annotated[
+        Path | None, typer.Option(help="for a peer that runs exported files: export this checkpoint, not a drawn one")
+    ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="write the whole result to this file")] = None,
 ) -> None:
     """Check a peer; the differences that are known of it have to be there, and no others."""
     console = Console()
-    with usage_errors(), bar("checking", console) as advance:
+    with usage_errors():
         peer = peer_named(name)
         known = load_expectations(peer.expected) if peer.expected and strict else ()
         if clause:  # what is expected of the others is not tried
             known = tuple(item for item in known if item.id.startswith(tuple(clause)))
-        adapter = start_peer(peer)
+        export = _export(peer, model, console)
+    with usage_errors(), bar("checking", console) as advance:
+        adapter = start_peer(peer, export)
         result = check_implementation(
             adapter,
             level=level,
@@ -73,12 +79,33 @@ def check(
             expected=known,
             progress=lambda record, total: advance(f"{record.id} {record.head}", total),
             replay_name=name,
+            model=checkpoint_of(export) if export else None,
         )
     print_result(result, console)
     if json is not None:
         json.parent.mkdir(parents=True, exist_ok=True)
         write_json(result, json)
     raise typer.Exit(exit_code(adapter, result.conforms))
+
+
+def _export(peer: Peer, checkpoint: Path | None, console: Console) -> Path | None:
+    """The folder of the files that a peer runs, made if need be; None for one that loads weights."""
+    if not peer.exported_by:
+        if checkpoint is not None:
+            raise UsageError(f"--model is for a peer that runs exported files, and {peer.name} loads weights")
+        return None
+    with _telling(console, f"exporting with {peer.exported_by}") as tell:
+        return exported(peer, checkpoint, tell)
+
+
+@contextmanager
+def _telling(console: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """Where lines of a program that takes long are shown, one at a time; nowhere unless this is a terminal."""
+    if not console.is_terminal:
+        yield silent
+        return
+    with console.status(what) as status:
+        yield lambda line: status.update(Text(line[: console.width - 4]))
 
 
 def _state(peer: Peer) -> str:

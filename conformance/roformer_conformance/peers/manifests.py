@@ -13,7 +13,9 @@ from typing import Any
 
 from ..protocol import AdapterError
 
-_NEEDED = ("title", "version", "link", "python", "variable")
+_NEEDED = ("title", "version", "link", "variable")
+_RUNTIMES = ("python", "node")  # one of them, with the versions of the interpreter
+_OPTIONAL = ("environment", "exported_by")
 
 
 @dataclass(frozen=True)
@@ -24,20 +26,27 @@ class Peer:
     title: str
     version: str
     link: str
-    python: tuple[str, ...]  # versions of the interpreter that its packages exist for
-    variable: str  # of the environment: an interpreter that has the packages already
+    runtime: str  # python or node
+    versions: tuple[str, ...]  # of the interpreter, that its packages exist for
+    variable: str  # of the environment: a Python that has the packages already, or for Node a folder with node_modules
     folder: Path
     environment: Mapping[str, str]
+    exported_by: str = ""  # the peer that makes the files which this one runs; its weights are fixed then
 
     @property
     def adapter(self) -> Path:
         """The file that its own interpreter runs."""
-        return self.folder / "adapter.py"
+        return self.folder / ("adapter.js" if self.runtime == "node" else "adapter.py")
 
     @property
     def requirements(self) -> Path:
         """The pinned packages of its environment."""
-        return self.folder / "requirements.txt"
+        return self.folder / ("package-lock.json" if self.runtime == "node" else "requirements.txt")
+
+    @property
+    def interpreter(self) -> str:
+        """What runs it, for people: "Python 3.11, 3.12"."""
+        return f"{self.runtime.capitalize()} {', '.join(self.versions)}"
 
     @property
     def expected(self) -> Path | None:
@@ -69,11 +78,20 @@ def read_peer(path: Path) -> Peer:
         described: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise AdapterError(f"{path} cannot be read: {error}") from error
+    runtimes = [name for name in _RUNTIMES if name in described]
+    if len(runtimes) != 1 or set(described) - {*_OPTIONAL, *runtimes} != set(_NEEDED):
+        wanted = f"{', '.join(_NEEDED)}, and {' or '.join(_RUNTIMES)}"
+        raise AdapterError(f"{path} has the fields {', '.join(described)}, expected {wanted}")
+    versions = tuple(map(str, described.pop(runtimes[0])))
     environment = described.pop("environment", {})
-    if set(described) != set(_NEEDED):
-        raise AdapterError(f"{path} has the fields {', '.join(described)}, expected {', '.join(_NEEDED)}")
-    versions = tuple(map(str, described.pop("python")))
-    return Peer(path.parent.name, folder=path.parent, environment=environment, python=versions, **described)
+    return Peer(
+        path.parent.name,
+        folder=path.parent,
+        environment=environment,
+        runtime=runtimes[0],
+        versions=versions,
+        **described,
+    )
 
 
 def peer_named(name: str) -> Peer:

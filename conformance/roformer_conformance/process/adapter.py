@@ -80,6 +80,10 @@ class ProcessAdapter:
         """The model that was saved to the folder `path`."""
         return self._loaded("load_saved", head=head, folder=str(path), dtype=dtype, overrides=overrides)
 
+    def configure(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What config.json holds of a configuration that is built from `fields`."""
+        return dict(self.ask("configure", fields=dict(fields))["config"])
+
     def ask(self, command: str, **fields: Any) -> dict[str, Any]:
         """The process's answer to a command.
 

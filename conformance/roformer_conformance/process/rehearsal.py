@@ -71,6 +71,7 @@ def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[t
         ("pruning", "prune_heads", _prune),
         ("resizing", "resize", _resize),
         ("cache", "call with a cache", _cached),
+        ("configuration", "configure", _configure),
     ):
         if capabilities.claims(need):
             yield name, partial(action, trial, case)
@@ -86,7 +87,8 @@ def _case(head: str) -> Case:
 
 
 def _call(trial: Trial, case: Case, style: str) -> str:
-    inputs = {"input_ids": case.inputs()["input_ids"]} if style == "single" else case.inputs()
+    alone = {"single": "input_ids", "items": "0"}
+    inputs = {alone[style]: case.inputs()["input_ids"]} if style in alone else case.inputs()
     got = trial.call(trial.load(case), inputs, style=style)
     main = _MAIN.get(case.head, "logits")
     if main not in got:
@@ -138,6 +140,11 @@ def _cached(trial: Trial, case: Case) -> str:
     if not names:
         raise ValueError(f"use_cache=True gave {', '.join(got)}, expected past_key_values among them")
     return f"{len(names)} entries"
+
+
+def _configure(trial: Trial, case: Case) -> str:
+    adapter: Any = trial.adapter
+    return f"{len(adapter.configure(dict(case.config)))} fields"
 
 
 def _generate(trial: Trial, case: Case) -> str:

@@ -57,8 +57,9 @@ def _cells(document: Document) -> dict[str, Cell]:
     for record in document["records"]:
         for clause in (record["clause"], *record["also"]):
             statuses.setdefault(clause, []).append(record["status"])
-    not_claimed = set(document["coverage"]["not_claimed"])
-    return {name: _cell(statuses.get(name, []), name in not_claimed) for name in document["claims"]}
+    not_claimed, not_asked = (set(document["coverage"].get(name, ())) for name in ("not_claimed", "not_asked"))
+    asked = [name for name in document["claims"] if name not in not_asked]
+    return {name: _cell(statuses.get(name, []), name in not_claimed) for name in asked}
 
 
 def _cell(statuses: Sequence[str], not_claimed: bool) -> Cell:

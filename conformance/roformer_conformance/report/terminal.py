@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..clauses import FAMILIES
-from ..records import STATUSES, Record, Result
+from ..records import STATUSES, Coverage, Record, Result
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
@@ -24,7 +24,10 @@ def print_result(result: Result, console: Console) -> None:
         print_failure(record, console)
     if len(result.failed) > SHOWN_FAILURES:
         console.print(f"… and {len(result.failed) - SHOWN_FAILURES} more failures; --json FILE holds all of them")
-    unchecked = result.coverage().unchecked
+    covered = result.coverage()
+    for claim in covered.not_asked:
+        console.print(Text(f"Asked of no implementation: {claim}, {result.not_asked[claim]}", style="dim"))
+    unchecked = covered.unchecked
     if unchecked:
         console.print(Text(f"No check tries these claims yet: {', '.join(unchecked)}", style="dim"))
     unclaimed = _unclaimed(result)
@@ -36,7 +39,7 @@ def print_result(result: Result, console: Console) -> None:
 def verdict(result: Result) -> Text:
     """One sentence: what was tried, and whether it conforms."""
     covered = result.coverage()
-    applicable = len(covered.total) - len(covered.not_claimed)
+    applicable = _applicable(covered)
     tried = [record for record in result.records if record.status != "not_claimed"]
     heads = len({record.head for record in tried})
     amount = f"{len(tried)} checks and vectors on {heads} head{'' if heads == 1 else 's'}"
@@ -96,7 +99,7 @@ def _family_row(result: Result, family: str, statuses: Sequence[str]) -> list[st
     counts = {status: sum(record.status == status for record in records) for status in STATUSES}
     grades = [record.grade for record in records if record.grade is not None and record.dtype == "float32"]
     color = "red" if counts["failed"] else "green" if counts["passed"] else "yellow"
-    applicable = len(covered.total) - len(covered.not_claimed)
+    applicable = _applicable(covered)
     return [
         f"[{color}]{family}[/]",
         f"{len(covered.run)} / {applicable} / {len(covered.total)}",
@@ -104,6 +107,10 @@ def _family_row(result: Result, family: str, statuses: Sequence[str]) -> list[st
         _shown_grade(max(grades)) if grades else "",
         f"{sum(record.seconds for record in records):.1f}",
     ]
+
+
+def _applicable(covered: Coverage) -> int:
+    return len(covered.total) - len(covered.not_claimed) - len(covered.not_asked)
 
 
 def _shown_grade(grade: float) -> str:

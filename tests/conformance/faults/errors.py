@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from roformer_numpy.validation.binding import argument_order
+
 from .making import Call, Fault, FaultyModel, fault
 
 KNOWN = ("input_ids", "attention_mask", "token_type_ids", "head_mask", "inputs_embeds", "labels", "start_positions",
@@ -219,3 +221,26 @@ class NanToZero(Fault):
 
     def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
         return {name: np.nan_to_num(value) for name, value in inputs.items()}, style, options
+
+
+@fault
+class DropsTooManyItems(Fault):
+    """Items of a list behind the last argument are dropped."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        known = len(argument_order(model.head))
+        return (dict(list(inputs.items())[:known]) if style == "items" else inputs), style, options
+
+
+@fault
+class EncoderStatesByPosition(Fault):
+    """One item behind the last argument is taken for what a decoder looks at."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        items, known = list(inputs.values()), len(argument_order(model.head))
+        if style != "items" or len(items) != known + 1:
+            return inputs, style, options
+        item = items[-1]
+        name = "use_cache" if item is True else f"encoder_{'hidden_states' if item.ndim == 3 else 'attention_mask'}"
+        kept = dict(list(inputs.items())[:known])
+        return kept, style, {**options, **({name: item} if model.config.get("add_cross_attention") else {})}

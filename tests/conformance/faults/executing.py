@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from roformer_conformance.protocol import FORMATS
 from roformer_numpy.adapter import CAPABILITIES
 from roformer_numpy.components import EQUATIONS
 
@@ -24,7 +25,9 @@ FLAGS = ("output_attentions", "output_hidden_states")
 class Complete(Fault):
     """The definition with a graph mode and a Keras loop."""
 
-    capabilities: ClassVar[Mapping[str, Any]] = MappingProxyType({**CAPABILITIES, "graph": True, "keras": True})
+    capabilities: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {**CAPABILITIES, "graph": True, "keras": True, "formats": FORMATS}
+    )
 
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> Any:
         model = super().load(head, config, weights, dtype)
