@@ -79,8 +79,8 @@ HOMES = {
     ),
     "h5py": ("roformer_numpy/checkpoints/hdf5_files.py",),
     "transformers": ("roformer_peers/", "roformer_numpy/benchmarking/peer_side/"),
-    "onnxruntime": ("roformer_numpy/benchmarking/peer_side/",),
-    "openvino": ("roformer_numpy/benchmarking/peer_side/",),
+    "onnxruntime": ("roformer_peers/", "roformer_numpy/benchmarking/peer_side/"),
+    "openvino": ("roformer_peers/", "roformer_numpy/benchmarking/peer_side/"),
 }
 
 # Parts of the reference, and what each may import of the others; `kernels` may look up its twin's constants.

@@ -1,0 +1,100 @@
+"""One competitor, alone in its process, answers requests: a JSON object a line on the input, one on the output.
+
+    python serve.py MODULE KIND FOLDER HEAD THREADS
+
+MODULE lies beside this file and has `load(kind, folder, head, threads) -> (version, prepare)`; `prepare(batches, mode)`
+makes the inputs ready and returns what computes them once. The first line of the answers says that the model is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def main() -> None:
+    """Load, then answer until the input ends."""
+    module, kind, folder, head, threads = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+
+    def answer(**fields: Any) -> None:
+        print(json.dumps(fields), file=answers, flush=True)
+
+    try:
+        version, prepare = importlib.import_module(module).load(kind, folder, head, int(threads))
+    except Exception as error:
+        answer(error=said(error))
+        return
+    answer(version=version)
+    server = Server(prepare)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer(**getattr(server, request.pop("do"))(**request))
+        except Exception as error:
+            answer(error=said(error))
+
+
+def said(error: Exception) -> str:
+    """The error in one short line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:400]
+
+
+class Server:
+    """What can be asked; each answer is a mapping of plain values."""
+
+    def __init__(self, prepare: Any) -> None:
+        self.prepare, self.made = prepare, {}  # type: tuple[Any, dict[tuple[str, str], Any]]
+
+    def outputs(self, work: str, mode: str, to: str) -> dict[str, Any]:
+        """Compute the work and write what comes out, an array a batch (or a sequence, as the mode has it)."""
+        started = time.perf_counter()
+        arrays = [np.asarray(part) for part in self._run(work, mode)()]
+        np.savez(to, allow_pickle=False, **{f"o{i}": part for i, part in enumerate(arrays)})
+        return {"seconds": time.perf_counter() - started}
+
+    def time(self, work: str, mode: str, calls: int, before: int) -> dict[str, Any]:
+        """The seconds of each of some calls, after others that do not count."""
+        run, seconds = self._run(work, mode), []
+        for number in range(before + calls):
+            started = time.perf_counter()
+            run()
+            if number >= before:
+                seconds.append(time.perf_counter() - started)
+        return {"seconds": seconds, "note": getattr(run, "note", "")}
+
+    def memory(self, work: str, mode: str) -> dict[str, Any]:
+        """Bytes in memory before a call and at its peak, and the process's peak since it began."""
+        ever = status("VmHWM")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = status("VmRSS")
+        self._run(work, mode)()
+        return {"before": before, "peak": status("VmHWM"), "ever": max(ever, status("VmHWM"))}
+
+    def _run(self, work: str, mode: str) -> Any:
+        """What computes the work; made once."""
+        if (work, mode) not in self.made:
+            with np.load(work) as parts:
+                batches = [(parts[f"i{i}"], parts[f"m{i}"]) for i in range(len(parts.files) // 2)]
+            self.made[work, mode] = self.prepare(batches, mode)
+        return self.made[work, mode]
+
+
+def status(field: str) -> int:
+    """Bytes of this process, as Linux counts them."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status says no {field}")
+
+
+if __name__ == "__main__":
+    main()

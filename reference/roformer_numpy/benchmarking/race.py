@@ -1,0 +1,158 @@
+"""Everybody answers alike, then everybody is timed in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..weights import Array
+from .figures import calls_in_a_turn, spread
+from .inputs import Work
+from .process import CompetitorError, Process
+
+# Two float32 computations of one model differ by 1e-5; what is further off than this computes something else.
+TOLERANCE = 1e-3
+# Threads that a library leaves spinning for its next call would take part in somebody else's turn.
+PAUSE = 0.01
+ROUNDS_BEFORE_LEAVING = 3
+WARM_BELOW = 0.25  # seconds; a call this quick is made once more before it counts, so that caches are its own
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Somebody who takes part: a process, how it is asked, and with which arrangement of the batches."""
+
+    name: str
+    process: Process
+    work: Work
+    mode: str = ""
+
+
+@dataclass
+class Measured:
+    """One line of the account."""
+
+    case: str
+    name: str
+    version: str = ""
+    seconds: list[float] = field(default_factory=list)  # a value a round, the median of the calls of a turn
+    error: float | None = None  # greatest difference from the engine at real tokens
+    note: str = ""
+    reason: str = ""  # why it was not timed; empty when it was
+    is_limit: bool = False
+    float32: bool = True
+
+
+def race(
+    case: str,
+    entries: Sequence[Entry],
+    folder: Path,
+    rounds: int,
+    patience: float | None = None,
+    on_turn: Callable[[str], None] = lambda name: None,
+) -> list[Measured]:
+    """Times of everybody at one piece of work, the first entry being the one that the others are held against.
+
+    Args:
+        case: the line's name.
+        entries: who takes part; the works may be arranged differently but hold the same sequences.
+        folder: where inputs and outputs are exchanged.
+        rounds: how many turns each gets; every round begins with another one.
+        patience: who takes this many times longer than the first entry in each of three rounds leaves with these; None:
+            nobody.
+        on_turn: called with the name of who has had his turn.
+
+    Raises:
+        CompetitorError: the first entry cannot run.
+        InputError: rounds is below 1.
+    """
+    if rounds < 1:
+        raise InputError(f"rounds={rounds} is below 1")
+    lines = {entry.name: _agreed(case, entry, entries[0], folder, on_turn) for entry in entries}
+    if reason := lines[entries[0].name].reason:
+        raise CompetitorError(f"{entries[0].name}: {reason}")
+    calls: dict[str, int] = {}
+    for number in range(rounds):
+        running = [entry for entry in entries if not lines[entry.name].reason]
+        for entry in running[number % len(running) :] + running[: number % len(running)]:
+            if not _has_left(lines[entry.name], lines[entries[0].name], patience):
+                _turn(entry, lines[entry.name], folder, calls)
+            on_turn(entry.name)
+    return list(lines.values())
+
+
+def _agreed(case: str, entry: Entry, first: Entry, folder: Path, on_turn: Callable[[str], None]) -> Measured:
+    """The line of an entry whose outputs were compared; its reason says where they differ, or why there are none."""
+    competitor = entry.process.competitor
+    line = Measured(case, entry.name, is_limit=competitor.is_limit, float32=competitor.float32)
+    try:
+        line.version = entry.process.version
+        entry.process.ask(
+            "outputs", work=str(entry.work.save(folder)), mode=entry.mode, to=str(_outputs(folder, entry))
+        )
+        if not line.is_limit:
+            line.error = difference(_real_rows(folder, entry), _real_rows(folder, first))
+            if line.float32 and not line.error <= TOLERANCE:
+                line.reason = f"its result differs from the engine's by {line.error:.2g}, more than {TOLERANCE}"
+    except CompetitorError as error:
+        line.reason = str(error)
+    on_turn(entry.name)
+    return line
+
+
+def _turn(entry: Entry, line: Measured, folder: Path, calls: dict[str, int]) -> None:
+    """One turn of an entry; the first finds out how many calls a turn should have."""
+    work = str(entry.work.save(folder))
+    time.sleep(PAUSE)
+    try:
+        if entry.name not in calls:
+            once = entry.process.ask("time", work=work, mode=entry.mode, calls=1, before=1)["seconds"][0]
+            calls[entry.name] = calls_in_a_turn(once)
+            before = int(once < WARM_BELOW)
+        else:
+            before = int(bool(line.seconds) and line.seconds[-1] < WARM_BELOW)
+        answer = entry.process.ask("time", work=work, mode=entry.mode, calls=calls[entry.name], before=before)
+        line.seconds.append(spread(answer["seconds"]).middle)
+        line.note = answer["note"]
+    except CompetitorError as error:
+        line.reason = str(error)
+
+
+def _has_left(line: Measured, first: Measured, patience: float | None) -> bool:
+    early = line.seconds[:ROUNDS_BEFORE_LEAVING]
+    if patience is None or line is first or len(early) < ROUNDS_BEFORE_LEAVING:
+        return False
+    return min(early) > patience * max(first.seconds[:ROUNDS_BEFORE_LEAVING])
+
+
+def difference(got: Array, expected: Array) -> float:
+    """The greatest difference between the rows of real tokens, NaN where one is not a number.
+
+    Raises:
+        CompetitorError: they are not of one shape.
+    """
+    if got.shape != expected.shape:
+        raise CompetitorError(f"its result has shape {got.shape} at real tokens, the engine's {expected.shape}")
+    return float(np.abs(got - expected).max(initial=0.0))
+
+
+def _real_rows(folder: Path, entry: Entry) -> Array:
+    """Rows of real tokens, in the order of the sequences by length and content: buckets have sorted them."""
+    with np.load(_outputs(folder, entry)) as parts:
+        outputs = [row for i in range(len(parts.files)) for row in parts[f"o{i}"]]
+    sequences = [pair for batch in entry.work.batches for pair in zip(*batch, strict=True)]
+    real = [
+        (ids[mask > 0].tolist(), row[: len(mask)][mask > 0])
+        for (ids, mask), row in zip(sequences, outputs, strict=True)
+    ]
+    return np.concatenate([row for _, row in sorted(real, key=lambda pair: (len(pair[0]), pair[0]))]).astype(np.float64)
+
+
+def _outputs(folder: Path, entry: Entry) -> Path:
+    name = "".join(letter if letter.isalnum() else "-" for letter in f"{entry.name} {entry.work.name} {entry.mode}")
+    return folder / f"outputs-{name}.npz"
