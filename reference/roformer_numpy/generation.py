@@ -31,7 +31,7 @@ def generate(
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
-    generator: int | np.random.Generator | None = None,
+    generator: int | np.random.Generator | Sequence[np.random.Generator] | None = None,
     eos_token_id: int | Sequence[int] | None = None,
     pad_token_id: int | None = None,
     use_cache: bool = True,
@@ -47,7 +47,8 @@ def generate(
         temperature: divides the logits before drawing, above 0.
         top_k: draw among the k most likely tokens only.
         top_p: draw among the most likely tokens whose probabilities reach p together.
-        generator: the randomness, a numpy Generator or a seed.
+        generator: the randomness: a numpy Generator or a seed, or a list with a Generator for each row, which then
+            draws as it would alone.
         eos_token_id: a row ends after one of these; the configuration's by default.
         pad_token_id: fills rows that ended before others; the configuration's by default.
         use_cache: keep keys and values of earlier positions; the tokens are the same without.
@@ -66,7 +67,7 @@ def generate(
     steps = _steps(max_new_tokens, ids.shape[1], model.config)
     ends = _end_ids(eos_token_id, model.config)
     pad = _pad_id(pad_token_id, ends, model.config)
-    choose = _chooser(do_sample, temperature, top_k, top_p, generator)
+    choose = _chooser(do_sample, temperature, top_k, top_p, _draws(generator, len(ids)))
     done, cache = np.zeros(len(ids), bool), None
     for _ in range(steps):
         seen = ids[:, cache[0][0].shape[2] :] if cache else ids
@@ -125,6 +126,16 @@ def _token(name: str, token: Any, config: RoFormerConfig) -> int:
     return number
 
 
+def _draws(generator: Any, rows: int) -> Callable[[], Array]:
+    """What gives the next numbers in [0, 1), (rows, 1): of one generator, or of each row's own."""
+    if not isinstance(generator, list | tuple) or not all(isinstance(one, np.random.Generator) for one in generator):
+        shared = generator_of(generator)
+        return lambda: shared.random((rows, 1))
+    if len(generator) != rows:
+        raise InputError(f"generator has {len(generator)} generators for {rows} rows, expected one a row")
+    return lambda: np.array([[own.random()] for own in generator])
+
+
 def _greedy(logits: Array) -> Ids:
     """The most likely token of each row; the lowest id among equals."""
     return logits.argmax(axis=-1)
@@ -133,8 +144,8 @@ def _greedy(logits: Array) -> Ids:
 class _Sampler:
     """Draws one token a row from the tempered and truncated distribution."""
 
-    def __init__(self, temperature: float, top_k: int | None, top_p: float, generator: np.random.Generator) -> None:
-        self.temperature, self.top_k, self.top_p, self.generator = temperature, top_k, top_p, generator
+    def __init__(self, temperature: float, top_k: int | None, top_p: float, draws: Callable[[], Array]) -> None:
+        self.temperature, self.top_k, self.top_p, self.draws = temperature, top_k, top_p, draws
 
     def __call__(self, logits: Array) -> Ids:
         order = np.argsort(-logits, axis=-1, kind="stable")[:, : self.top_k]
@@ -144,7 +155,7 @@ class _Sampler:
         before = np.cumsum(probs, axis=-1) - probs
         probs = np.where(before < self.top_p, probs, 0.0)  # the token that crosses top_p stays
         reached = np.cumsum(probs, axis=-1)
-        draws = self.generator.random((len(logits), 1)) * reached[:, -1:]
+        draws = self.draws() * reached[:, -1:]
         rank = (reached <= draws).sum(axis=-1, keepdims=True)
         return np.take_along_axis(order, rank, axis=-1)[:, 0]
 
@@ -154,11 +165,10 @@ def _chooser(
     temperature: float | None,
     top_k: int | None,
     top_p: float | None,
-    generator: int | np.random.Generator | None,
+    draws: Callable[[], Array],
 ) -> Callable[[Array], Ids]:
     if not isinstance(do_sample, bool):
         raise InputTypeError(f"do_sample is {shown(do_sample)}, expected True or False")
-    randomness = generator_of(generator)
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     if not do_sample:
         unused = [name for name, value in options.items() if value is not None]
@@ -167,7 +177,7 @@ def _chooser(
         return _greedy
     for name, value in options.items():
         _check_option(name, value)
-    return _Sampler(1.0 if temperature is None else temperature, top_k, 1.0 if top_p is None else top_p, randomness)
+    return _Sampler(1.0 if temperature is None else temperature, top_k, 1.0 if top_p is None else top_p, draws)
 
 
 def _check_option(name: str, value: Any) -> None:

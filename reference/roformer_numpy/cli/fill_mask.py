@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..errors import InputError
 from ..models import RoFormerForMaskedLM
-from ..models_in_the_box import names, resolve
 from ..pipelines import FilledText, fill_mask
 from .app import app, console, usage_errors
-
-WORTH_A_BAR = 200  # fewer texts are done before anybody could look at a bar
-
-_errors = Console(stderr=True)  # a result may go through a pipe
+from .texts import Input, Model, given_texts, loaded, name_unknown, text_bar
 
 Texts = Annotated[list[str] | None, typer.Argument(help="one or more texts with [MASK]", metavar="TEXT")]
-Input = Annotated[
-    Path | None, typer.Option("--input", help="a UTF-8 file with one text a line; empty lines are left out")
-]
-Model = Annotated[
-    str,
-    typer.Argument(
-        help=f"a model folder, or a model in the box: {', '.join(names())}", metavar="MODEL", show_default=False
-    ),
-]
 
 
 @app.command("fill-mask", epilog="Example: roformer fill-mask tang-mini '床前[MASK]月光'")
@@ -55,50 +36,16 @@ def fill_mask_command(
     vocabulary does not know is read as [UNK] and named.
     """
     with usage_errors():
-        given = [*(texts or []), *(_lines(file) if file else [])]
-        if not given:
-            raise InputError("no text: give one or more TEXT, or --input FILE")
-        network, tokenizer = _load(resolve(model))
+        given = given_texts(texts, file)
+        network, tokenizer = loaded(RoFormerForMaskedLM, model)
         wanted = [target.strip() for target in targets.split(",")] if targets is not None else None
-        with _bar(len(given)) as advance:
+        with text_bar("filling", len(given)) as advance:
             found = fill_mask(network, tokenizer, given, top_k, targets=wanted, batch_size=batch_size, on_batch=advance)
     if json:
         results = [asdict(text) for text in found]
         typer.echo(json_module.dumps({"model": model, "results": results}, indent=2, ensure_ascii=False))
     else:
         _print(found)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"--input {path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
-        ) from error
-    return [line for line in lines if line.strip()]
-
-
-def _load(folder: Path) -> tuple[RoFormerForMaskedLM, Any]:
-    """Model and tokenizer; the tokenizer's packages are an extra."""
-    try:
-        from ..tokenization import RoFormerTokenizer
-
-        network = RoFormerForMaskedLM.from_pretrained(folder)
-        return network, RoFormerTokenizer.from_pretrained(folder)
-    except ImportError as error:
-        raise InputError(str(error)) from error
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None] | None]:
-    if total < WORTH_A_BAR or not _errors.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("filling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_errors, transient=True) as progress:
-        task = progress.add_task("filling", total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 def _print(found: list[FilledText]) -> None:
@@ -110,5 +57,4 @@ def _print(found: list[FilledText]) -> None:
             for guess in mask.predictions:
                 table.add_row(escape(guess.token), f"{guess.probability:.1%}", escape(guess.filled))
             console.print(table)
-        if text.unknown:
-            _errors.print(f"read as [UNK] in {text.text}: {', '.join(text.unknown)}", markup=False, highlight=False)
+        name_unknown(text.text, text.unknown)

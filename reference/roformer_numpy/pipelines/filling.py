@@ -1,25 +1,20 @@
-"""From text to text: what a masked language model would write in the place of each [MASK].
-
-from roformer_numpy import RoFormerForMaskedLM, RoFormerTokenizer
-from roformer_numpy.pipelines import fill_mask
-results = fill_mask(model, tokenizer, ["床前[MASK]月光"], top_k=5)
-results[0].masks[0].predictions[0].token
-"""
+"""What a masked language model would write in the place of each [MASK]."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import InputError, InputTypeError, integer, shown
-from .models import RoFormerForMaskedLM
-from .weights import Array
+from ..errors import InputError, InputTypeError, shown
+from ..models import RoFormerForMaskedLM
+from ..weights import Array
+from .texts import Tokens, check_length, padded, positive, texts_of, tokens_of
 
 if TYPE_CHECKING:
-    from .tokenization import RoFormerTokenizer
+    from ..tokenization import RoFormerTokenizer
 
 
 @dataclass(frozen=True)
@@ -83,9 +78,9 @@ def fill_mask(
     """
     if not isinstance(model, RoFormerForMaskedLM):
         raise InputTypeError(f"model is a {type(model).__name__}, expected a RoFormerForMaskedLM")
-    texts = _texts(texts)
-    top_k, batch_size = _positive("top_k", top_k), _positive("batch_size", batch_size)
-    rows = [_row(tokenizer, text, number, model) for number, text in enumerate(texts)]
+    listed = texts_of(texts)
+    top_k, batch_size = positive("top_k", top_k), positive("batch_size", batch_size)
+    rows = [_row(tokenizer, text, number, model) for number, text in enumerate(listed)]
     allowed = _allowed(tokenizer, targets, model.config.vocab_size)
     results = []
     for start in range(0, len(rows), batch_size):
@@ -97,45 +92,12 @@ def fill_mask(
     return results
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A text as tokens: ids, the span of each in the text, and which are masks."""
-
-    text: str
-    ids: list[int]
-    spans: list[tuple[int, int]]
-    masked: list[int]
-
-
-def _texts(texts: Any) -> list[str]:
-    listed = [texts] if isinstance(texts, str) else texts
-    if not isinstance(listed, Iterable) or isinstance(listed, bytes):
-        raise InputTypeError(f"texts is {shown(texts)}, expected a string or a list of strings")
-    listed = list(listed)
-    for number, text in enumerate(listed):
-        if not isinstance(text, str):
-            raise InputTypeError(f"texts[{number}] is {shown(text)}, expected a string")
-    return listed
-
-
-def _positive(name: str, value: Any) -> int:
-    if (number := integer(name, value)) < 1:
-        raise InputError(f"{name}={number} is not at least 1")
-    return number
-
-
-def _row(tokenizer: RoFormerTokenizer, text: str, number: int, model: RoFormerForMaskedLM) -> _Row:
-    encoding = tokenizer(text, return_offsets_mapping=True)
-    ids = [int(index) for index in encoding["input_ids"]]
-    masked = [position for position, index in enumerate(ids) if index == tokenizer.mask_token_id]
-    if not masked:
+def _row(tokenizer: RoFormerTokenizer, text: str, number: int, model: RoFormerForMaskedLM) -> Tokens:
+    tokens = tokens_of(tokenizer, text)
+    if tokenizer.mask_token_id not in tokens.ids:
         raise InputError(f"texts[{number}] has no {tokenizer.mask_token}, nothing to fill in: {shown(text)}")
-    if len(ids) > model.config.max_position_embeddings:
-        raise InputError(
-            f"texts[{number}] has {len(ids)} tokens, the model takes up to "
-            f"{model.config.max_position_embeddings}: {shown(text)}"
-        )
-    return _Row(text, ids, [(int(start), int(end)) for start, end in encoding["offset_mapping"]], masked)
+    check_length(number, tokens, model.config)
+    return tokens
 
 
 def _allowed(tokenizer: RoFormerTokenizer, targets: Sequence[str] | None, size: int) -> Array:
@@ -152,34 +114,30 @@ def _allowed(tokenizer: RoFormerTokenizer, targets: Sequence[str] | None, size: 
     return np.array(list(dict.fromkeys(ids)))
 
 
-def _logits(model: RoFormerForMaskedLM, tokenizer: RoFormerTokenizer, batch: list[_Row]) -> Iterator[Array]:
+def _logits(model: RoFormerForMaskedLM, tokenizer: RoFormerTokenizer, batch: list[Tokens]) -> Iterator[Array]:
     """The logits of each row's masks: (masks, vocab_size)."""
-    width = max(len(row.ids) for row in batch)
-    ids = np.full((len(batch), width), tokenizer.pad_token_id)
-    mask = np.zeros((len(batch), width), np.int64)
-    for number, row in enumerate(batch):
-        ids[number, : len(row.ids)], mask[number, : len(row.ids)] = row.ids, 1
+    ids, mask = padded([row.ids for row in batch], tokenizer.pad_token_id)
     logits = model(ids, attention_mask=mask, return_dict=True).logits
-    return (logits[number, row.masked] for number, row in enumerate(batch))
+    return (logits[number, _masked(tokenizer, row)] for number, row in enumerate(batch))
 
 
-def _filled(tokenizer: RoFormerTokenizer, row: _Row, logits: Array, allowed: Array, top_k: int) -> FilledText:
+def _masked(tokenizer: RoFormerTokenizer, row: Tokens) -> list[int]:
+    """The positions of the masks."""
+    return [position for position, index in enumerate(row.ids) if index == tokenizer.mask_token_id]
+
+
+def _filled(tokenizer: RoFormerTokenizer, row: Tokens, logits: Array, allowed: Array, top_k: int) -> FilledText:
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     probabilities = np.exp(shifted) / np.exp(shifted).sum(axis=-1, keepdims=True)
     masks = []
-    for position, chances in zip(row.masked, probabilities, strict=True):
+    for position, chances in zip(_masked(tokenizer, row), probabilities, strict=True):
         best = allowed[np.argsort(-chances[allowed], kind="stable")[:top_k]]
         predictions = tuple(_prediction(tokenizer, row, position, int(index), float(chances[index])) for index in best)
         masks.append(FilledMask(position, predictions))
-    unknown = [
-        row.text[slice(*span)]
-        for index, span in zip(row.ids, row.spans, strict=True)
-        if index == tokenizer.unk_token_id
-    ]
-    return FilledText(row.text, tuple(masks), tuple(unknown))
+    return FilledText(row.text, tuple(masks), row.unknown(tokenizer))
 
 
-def _prediction(tokenizer: RoFormerTokenizer, row: _Row, position: int, index: int, probability: float) -> Prediction:
+def _prediction(tokenizer: RoFormerTokenizer, row: Tokens, position: int, index: int, probability: float) -> Prediction:
     token = tokenizer.convert_ids_to_tokens(index)
     start, end = row.spans[position]
     filled = row.text[:start] + token.removeprefix("##") + row.text[end:]
