@@ -2,7 +2,8 @@
 
 Reading order: `settings` (what a run is told), `randomness` (where all chance comes from), `batches` and `masking`
 (from rows to calls), `schedule` and `optimizer` (from gradients to weights), `trainer` (the loop), `evaluation`,
-`checkpoint` (a run on disk). `rows` and `encoding` make rows of JSON lines, `curve` draws the loss.
+`checkpoint` (a run on disk). Around it, what the command `roformer train` does with files: `rows` and `encoding` read
+them, `plan` makes them a run, `curve` and `result` write what came of it.
 """
 
 from .batches import Example

@@ -87,7 +87,7 @@ class Trainer:
             model: a masked language model, a sequence or a token classifier; its weights are replaced at each update.
             examples: rows to train on.
             settings: length, rates, seed.
-            held_out: rows to judge by, after each epoch and at the end.
+            held_out: rows to judge by, before the first update, after each epoch and at the end.
             masking: what a masked language model is asked; for no other model.
 
         Raises:
@@ -137,7 +137,9 @@ class Trainer:
         return self.history
 
     def advance(self) -> Update:
-        """Make the next update, and judge the model where an epoch or the run ends with it."""
+        """Make the next update; the model is judged before the first one, after each epoch and at the end."""
+        if self.step == 0:
+            self._judge()
         rate = learning_rate(self.step, self.steps, self.settings.learning_rate, self.settings.warm_up)
         batch = self.batch(self.step)
         loss, gradients = self._gradients(batch)
@@ -197,8 +199,8 @@ class Trainer:
         return loss, summed
 
     def _judge(self) -> None:
-        ends = (self.steps, *([self.step] if self.step % self.settings.steps_of_epoch(len(self.examples)) == 0 else []))
-        if self.step in ends and (score := self.score()) is not None:
+        ends = self.step == self.steps or self.step % self.settings.steps_of_epoch(len(self.examples)) == 0
+        if ends and (score := self.score()) is not None:
             self.history.evaluations.append({"step": self.step, "loss": score.loss, "accuracy": score.accuracy})
 
     def _batches_to_judge(self) -> list[Batch]:
