@@ -217,3 +217,12 @@ def test_the_help_says_what_several_masks_mean() -> None:
     shown = " ".join(run("--help").stdout.split())
     assert "Each mask of a text gets predictions of its own" in shown
     assert "roformer fill-mask tang-mini" in shown
+
+
+def test_a_folder_without_the_head_is_refused(tokenizer: Any, model: Any, tmp_path: Path) -> None:
+    """No prediction is made with a head that was drawn at random."""
+    RoFormerModel(model.config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    finished = run(str(tmp_path), TEXT)
+    assert finished.exit_code == 2
+    assert "holds no masked_lm head, and a random one is no use: missing cls.predictions" in finished.stderr
