@@ -136,7 +136,7 @@ def verify(
         adapter = find_adapter(implementation)
         dtypes = Capabilities.of(adapter).dtypes
         dtype = dtype or max(dtypes)
-        vectors = [vector for vector in load_vectors() if not case or vector.id in case]
+        vectors = [vector for vector in load_vectors(by_schema=True) if not case or vector.id in case]
         if not vectors:
             raise UsageError(f"no vector is called {', '.join(case or ())}; they are named in fixtures/vectors")
         if dtype not in dtypes:

@@ -39,14 +39,25 @@ _ROUNDED_DERIVATIVES = (
     "cross_entropy", "active_cross_entropy", "span_cross_entropy", "squared_error", "binary_cross_entropy",
 )  # fmt: skip
 
+_latest: dict[str, Any] = {}
+
 # Given the right components, the ones that are exchanged, by name.
 Swap = Callable[[Components], Mapping[str, Callable[..., Any]]]
 
 
 def schema(config: Mapping[str, Any], head: str) -> dict[str, tuple[int, ...]]:
     """Flat Hugging Face names and shapes of all weights that the model called `head` has."""
-    own = weight_shapes(RoFormerConfig.from_dict(config), head)
+    own = weight_shapes(_config_of(config), head)
     return {with_prefix(foreign_name(name, head), head): foreign_shape(name, shape) for name, shape in own.items()}
+
+
+def _config_of(described: Mapping[str, Any]) -> RoFormerConfig:
+    """The configuration, read once while it is asked for again and again; nobody changes it."""
+    key = repr(sorted(described.items()))
+    if _latest.get("key") != key:
+        _latest.update(key=key, config=RoFormerConfig.from_dict(described))
+    config: RoFormerConfig = _latest["config"]
+    return config
 
 
 class Oracle:
@@ -59,7 +70,7 @@ class Oracle:
     @cached_property
     def config(self) -> RoFormerConfig:
         """The configuration, read when it is needed first: most comparisons end at the floor of their budget."""
-        return RoFormerConfig.from_dict(self.described)
+        return _config_of(self.described)
 
     def run(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """Every output in float64."""

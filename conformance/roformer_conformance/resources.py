@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -28,6 +30,12 @@ def fixtures_folder() -> Path:
 def kill_matrix_file() -> Path:
     """The recorded kill matrix, checks × seeded faults."""
     return _PACKAGE / "kill_matrix.jsonl"
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a moment, in memory where the system has such a place: many checks save and load small models."""
+    memory = "/dev/shm"
+    return tempfile.TemporaryDirectory(prefix="roformer-", dir=memory if os.access(memory, os.W_OK) else None)
 
 
 def _first_existing(what: str, *places: Path) -> Path:

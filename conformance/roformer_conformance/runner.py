@@ -23,7 +23,7 @@ from .clauses import load_clauses, select
 from .expectations import Expectation, judged, require_known
 from .failures import Examiner
 from .fixed import bound
-from .levels import LEVELS, UsageError, all_types, examples
+from .levels import FIXED_SEED, LEVELS, UsageError, all_types, examples, some_heads
 from .protocol import Adapter, Capabilities, ImplementationDied, Unsupported, find_adapter
 from .records import Record, Result
 from .registry import Check, all_checks
@@ -132,7 +132,7 @@ def attempts(
     capabilities = Capabilities.of(adapter)
     tried = [
         Attempt(_planned(job, _replay(job, level, seed, k, name)), partial(run_job, adapter, job, level, seed, k, name))
-        for job in plan(checks, capabilities, level)
+        for job in plan(checks, capabilities, level, seed)
     ]
     # a level of its own is not worth the oracle's runs around each vector: smoke takes the widest type alone
     dtypes = capabilities.dtypes[-1:] if level == "smoke" else capabilities.dtypes
@@ -175,14 +175,18 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system(), **packages}
 
 
-def plan(checks: Iterable[Check], capabilities: Capabilities, level: str = "default") -> list[_Job]:
+def plan(
+    checks: Iterable[Check], capabilities: Capabilities, level: str = "default", seed: int = FIXED_SEED
+) -> list[_Job]:
     """Each check on each head and type that the implementation claims; types beyond the first on one head alone.
+
+    Smoke level takes three heads of many, others with another seed.
 
     A tokenizer computes in no floating-point type, so that its checks run once.
     """
     jobs = []
     for check in checks:
-        for number, head in enumerate(check.heads_for(capabilities)):
+        for number, head in enumerate(some_heads(check.heads_for(capabilities), level, check.id, seed)):
             typed = number == 0 and "tokenizer" not in check.needs and all_types(level, check.clause.partition("-")[0])
             jobs += [_Job(check, head, dtype) for dtype in capabilities.dtypes[: None if typed else 1]]
     return jobs

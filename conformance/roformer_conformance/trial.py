@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 from .budget import FAILS_AT, Verdict, judge
 from .oracle import Oracle, schema
 from .protocol import Adapter, Array, Model, Outputs, flatten
+from .resources import scratch
 from .strategies import Case
 from .weights import draw_weights
 
@@ -205,7 +205,7 @@ class Trial:
         """The model after it was saved and loaded again; needs the capability "saving", or "overrides"."""
         saved: Any = model
         adapter: Any = self.adapter
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch() as folder:
             saved.save(folder)
             return adapter.load_saved(case.head, folder, self.dtype, **overrides)
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jsonschema
 import numpy as np
 from safetensors.numpy import load_file
 
@@ -117,19 +116,23 @@ class Vector:
 
 
 @cache
-def load_vectors(folder: Path | None = None) -> tuple[Vector, ...]:
-    """Every golden vector, its description checked against the schema and its files against their hashes; read once.
+def load_vectors(folder: Path | None = None, by_schema: bool = False) -> tuple[Vector, ...]:
+    """Every golden vector, its files checked against their hashes; read once.
+
+    Args:
+        folder: of the fixtures; our own when left out.
+        by_schema: check every description against the schema, too, which takes longer than to use them.
 
     Raises:
         VectorError: naming the file and what is wrong with it.
     """
     root = folder or fixtures_folder()
-    validator = jsonschema.Draft202012Validator(json.loads((root / "case.schema.json").read_text(encoding="utf-8")))
+    validate = _validator(root / "case.schema.json") if by_schema else lambda described: ()
     paths = sorted((root / "vectors").glob("*.json"))
     if not paths:
         raise VectorError(f"no golden vectors in {root / 'vectors'}")
     hashes: dict[Path, str] = {}  # many vectors share their weights
-    return tuple(_checked(path, validator, hashes) for path in paths)
+    return tuple(_checked(path, validate, hashes) for path in paths)
 
 
 def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", k: float = FAILS_AT) -> Record:
@@ -166,9 +169,16 @@ def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", 
     )
 
 
-def _checked(path: Path, validator: Any, hashes: dict[Path, str]) -> Vector:
+def _validator(schema: Path) -> Callable[[Any], Iterable[Any]]:
+    import jsonschema  # a run that does not validate does not load it
+
+    found: Any = jsonschema.Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
+    return lambda described: found.iter_errors(described)
+
+
+def _checked(path: Path, validate: Callable[[Any], Iterable[Any]], hashes: dict[Path, str]) -> Vector:
     described = json.loads(path.read_text(encoding="utf-8"))
-    for error in validator.iter_errors(described):
+    for error in validate(described):
         raise VectorError(f"{path.name} breaks the schema at {error.json_path}: {error.message}")
     weights = path.parent.parent / "weights" / described["weights"]
     for file, recorded in ((path.with_suffix(".safetensors"), "sha256"), (weights, "weights_sha256")):

@@ -348,7 +348,7 @@ def first_complaint(identifier: str, name: str, *levels: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a wrong model may warn, or divide by zero
         for level in levels:
-            for job in plan([all_checks()[identifier]], Capabilities.of(adapter)):
+            for job in plan([all_checks()[identifier]], Capabilities.of(adapter), level):
                 record = run_job(adapter, job, level, seed=0, shrink=False)
                 if record.status == "failed":
                     return record.message

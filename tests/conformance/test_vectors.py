@@ -15,7 +15,7 @@ from roformer_conformance.vectors import VectorError, load_vectors, verify_vecto
 from roformer_numpy.adapter import NumpyAdapter
 from roformer_numpy.components import EQUATIONS
 
-VECTORS = load_vectors()
+VECTORS = load_vectors(by_schema=True)
 
 
 @pytest.fixture
@@ -102,14 +102,14 @@ def test_a_changed_number_is_noticed(damaged: Path) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(VectorError, match=r"base-plain.safetensors is missing, or is not the file whose sha256"):
-        load_vectors(damaged)
+        load_vectors(damaged, by_schema=True)
 
 
 def test_changed_weights_are_noticed(damaged: Path) -> None:
     """Weights belong to the record as well."""
     (damaged / "weights" / "plain.safetensors").write_bytes(b"")
     with pytest.raises(VectorError, match="weights_sha256"):
-        load_vectors(damaged)
+        load_vectors(damaged, by_schema=True)
 
 
 def test_an_unknown_field_breaks_the_schema(damaged: Path) -> None:
@@ -117,7 +117,7 @@ def test_an_unknown_field_breaks_the_schema(damaged: Path) -> None:
     path = damaged / "vectors" / "base-plain.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "tolerence": 1}))
     with pytest.raises(VectorError, match="tolerence"):
-        load_vectors(damaged)
+        load_vectors(damaged, by_schema=True)
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:

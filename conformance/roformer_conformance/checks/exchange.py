@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from safetensors.numpy import load_file
 from ..oracle import Checkpoint, write_folder
 from ..protocol import AdapterError, Array
 from ..registry import check
-from ..resources import fixtures_folder
+from ..resources import fixtures_folder, scratch
 from ..strategies import Case
 from ..trial import TRACES, Trial, Violation, expect, without_warnings
 
@@ -73,7 +72,7 @@ def configurations_of_transformers_are_read(trial: Trial, case: Case) -> None:
 def the_reference_reads_what_is_saved(trial: Trial, case: Case) -> None:
     """A saved folder is read by the reference: every weight bit for bit, every field of the configuration."""
     saved: Any = trial.load(case)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         saved.save(folder)
         try:
             checkpoint = Checkpoint(folder)
@@ -92,7 +91,7 @@ def what_the_reference_saves_is_read(trial: Trial, case: Case) -> None:
     """A folder that the reference wrote gives the model that its configuration and weights give, bit for bit."""
     adapter: Any = trial.adapter
     inputs = case.inputs()
-    with tempfile.TemporaryDirectory() as folder, without_warnings():
+    with scratch() as folder, without_warnings():
         write_folder(folder, case.head, case.config, trial.weights(case), trial.dtype)
         model = adapter.load_saved(case.head, folder, trial.dtype)
         got = trial.call(model, inputs, **TRACES)
@@ -103,7 +102,7 @@ def what_the_reference_saves_is_read(trial: Trial, case: Case) -> None:
 def saved_folders_are_those_of_transformers(trial: Trial, case: Case) -> None:
     """A saved folder holds config.json and safetensors with the names and shapes of transformers, read by neither."""
     saved: Any = trial.load(case)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         saved.save(folder)
         path = Path(folder, "config.json")
         described = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

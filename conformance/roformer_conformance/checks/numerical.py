@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..protocol import Unsupported
 from ..registry import check
 from ..strategies import ANY_ACTIVATION, Case
 from ..trial import TRACES, Trial, without_warnings
@@ -12,8 +13,13 @@ from ..trial import TRACES, Trial, without_warnings
 @check("NUM-1.1", "parity", heads="all", also=("NUM-1.2",), hidden_act=ANY_ACTIVATION)
 def agrees_with_the_oracle(trial: Trial, case: Case) -> None:
     """Every output of every head lies within the budget of the float64 oracle."""
-    inputs = {**case.inputs(), **case.labels()}
-    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
+    model, inputs = trial.load(case), {**case.inputs(), **case.labels()}
+    try:
+        got = trial.call(model, inputs, **TRACES)
+    except Unsupported:  # an exported file seldom has a loss; what it has is judged all the same
+        inputs = case.inputs()
+        got = trial.call(model, inputs, **TRACES)
+    trial.agrees(case, inputs, got, TRACES)
 
 
 @check("NUM-1.1", "parity-initial-weights", heads="all", effort=0.4, profiles=("hf_init",))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import check
-from ..resources import fixtures_folder
+from ..resources import fixtures_folder, scratch
 from ..strategies import Case
 from ..trial import Trial, expect
 
@@ -58,7 +57,7 @@ def texts_equal_the_recorded_ones(trial: Trial, case: Case) -> None:
 def saving_keeps_behaviour(trial: Trial, case: Case) -> None:
     """A tokenizer that is saved and loaded again gives the same ids."""
     adapter: Any = trial.adapter
-    with _tokenizer(trial) as tokenizer, tempfile.TemporaryDirectory() as folder:
+    with _tokenizer(trial) as tokenizer, scratch() as folder:
         tokenizer.save_pretrained(folder)
         again = adapter.tokenizer(folder)
         expected = tokenizer(SENTENCE)["input_ids"]
@@ -81,7 +80,7 @@ def folders_of_transformers_keep_behaviour(trial: Trial, case: Case) -> None:
 @check("TOK-2.2", "saving-changes-nothing", needs=("tokenizer",), effort=ONCE)
 def saving_changes_nothing(trial: Trial, case: Case) -> None:
     """The tokenizer in memory gives the same ids after it was saved."""
-    with _tokenizer(trial) as tokenizer, tempfile.TemporaryDirectory() as folder:
+    with _tokenizer(trial) as tokenizer, scratch() as folder:
         before = list(tokenizer(SENTENCE)["input_ids"])
         tokenizer.save_pretrained(folder)
         _same("input_ids of the tokenizer in memory after saving", tokenizer(SENTENCE)["input_ids"], before)
@@ -187,7 +186,7 @@ def _vocabulary_file() -> Path:
 def _tokenizer(trial: Trial, options: Json | None = None) -> Iterator[Any]:
     """The tokenizer of a folder with vocab.txt, and a tokenizer_config.json where there are options."""
     adapter: Any = trial.adapter
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         shutil.copy(_vocabulary_file(), folder)
         if options:
             config = {"tokenizer_class": "RoFormerTokenizer", **options}

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from ..levels import UsageError
 from ..records import Result
 
@@ -36,6 +34,8 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
     Raises:
         UsageError: a file cannot be read, or is none of these; the message names it and what is wrong.
     """
+    import jsonschema  # whoever writes results does not load it
+
     validator = jsonschema.Draft202012Validator(schema())
     return [_read(path, validator) for path in paths]
 
