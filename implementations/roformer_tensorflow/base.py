@@ -27,7 +27,7 @@ from .rotary import angle_table
 from .surgery import with_vocabulary, without_heads
 from .tracing import is_traced, surviving_autograph, traced
 from .training import TrainsOnItsOwnLoss
-from .variables import assign, tree_of
+from .variables import assign, freeze, frozen_layers, tree_of
 
 DTYPES = ("float32", "float64")
 RANDOMNESS = "randomness"
@@ -139,9 +139,11 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         return bool(self.config.extra.get("honour_call_flags"))
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras saves beside the weights."""
+        """What Keras saves beside the weights: `frozen` names the layers that do not train, where there are any."""
         config = self.config.replace(add_pooling_layer=False) if self._lacks_pooler() else self.config
-        return {"config": config.to_dict(), "seed": self.seed, "dtype": self.dtype_policy.name, "name": self.name}
+        frozen = {"frozen": frozen} if (frozen := frozen_layers(self)) else {}
+        described = {"config": config.to_dict(), "seed": self.seed, "dtype": self.dtype_policy.name, "name": self.name}
+        return described | frozen
 
     def save_own_variables(self, store: Any) -> None:
         """What Keras saves of the model itself beside its layers: where dropout's randomness stands."""
@@ -155,8 +157,11 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
         """The model that `get_config` described, with fresh weights."""
-        described = {**config, "config": RoFormerConfig.from_dict(config["config"])}
-        return cls(described.pop("config"), **described)
+        described = {**config}
+        sizes, frozen = RoFormerConfig.from_dict(described.pop("config")), described.pop("frozen", ())
+        model = cls(sizes, **described)
+        freeze(model, frozen)
+        return model
 
     def _lacks_pooler(self) -> bool:
         return self.head == "base" and self.pooler is None
@@ -224,11 +229,13 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         """Make the layers anew: the old variables are gone, and with them what an optimizer kept for them."""
         if self.compiled:
             raise InputError("a compiled model cannot change its weights' shapes; do it before compile")
+        frozen = frozen_layers(self)
         for name in ("embeddings", "encoder", "pooler", "head_layer"):
             self._tracker.untrack(getattr(self, name))  # deleting a layer's name does not make Keras forget it
             delattr(self, name)
         self.config = config
         self._make_layers(weights)
+        freeze(self, frozen)
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, max_shard_size: int = 5_000_000_000) -> None:
         """Write config.json and model.safetensors, which the transformers library reads too (CFG-4, LIFE-4)."""

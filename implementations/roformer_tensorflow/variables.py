@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import keras
 
@@ -13,8 +14,26 @@ from roformer_numpy.weights import Array, Weights, map_leaves, named_leaves, sha
 
 
 def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Every trainable variable of a model by the schema's name."""
-    return {".".join(variable.path.split("/")[-2:]): variable for variable in model.trainable_variables}
+    """Every weight of a model by the schema's name, those of frozen layers too."""
+    return {".".join(variable.path.split("/")[-2:]): variable for variable in model.weights}
+
+
+def frozen_layers(model: keras.Model) -> list[str]:
+    """The names of the layers with weights whose `trainable` is False."""
+    return [layer.name for layer in _layers(model) if not layer.trainable]
+
+
+def freeze(model: keras.Model, names: Iterable[str]) -> None:
+    """Make the layers called so untrainable, as `frozen_layers` found them."""
+    wanted = set(names)
+    for layer in _layers(model):
+        if layer.name in wanted:
+            layer.trainable = False
+
+
+def _layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers with weights, at any depth: their names are the schema's, those of the others are counted by Keras."""
+    return [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
 
 
 def assign(model: keras.Model, weights: Weights[Array]) -> None:
