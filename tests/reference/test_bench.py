@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,10 +23,11 @@ from roformer_numpy.benchmarking.competitors import (
     reason_for,
 )
 from roformer_numpy.benchmarking.figures import Spread, calls_in_a_turn, ratio, spread
-from roformer_numpy.benchmarking.models import drawn, prepare_folder
+from roformer_numpy.benchmarking.models import prepare_folder, strong_weights
 from roformer_numpy.benchmarking.race import Measured
 from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.errors import InputError
+from roformer_numpy.weights import named_leaves
 
 SMALL = RoFormerConfig(
     vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, embedding_size=16
@@ -152,25 +154,25 @@ def test_what_is_no_python_is_named() -> None:
         probed("/nowhere/python")
 
 
-def test_drawn_weights_leave_nothing_neutral(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_drawn_weights_leave_nothing_neutral() -> None:
     """No bias is 0 and no LayerNorm weight is 1; a query's scale multiplies kernel and bias of queries alone."""
-    plain, peaked = drawn(SMALL, "base").to_weights(), drawn(SMALL, "base", 3.0).to_weights()
-    assert all(np.all(array != 0) for name, array in plain.items() if name.endswith("bias"))
-    assert all(np.all(array != 1) for name, array in plain.items() if "LayerNorm.weight" in name)
-    assert statistics.pstdev(plain["encoder.layer.0.output.dense.weight"].ravel().tolist()) == pytest.approx(
+    plain, peaked = named_leaves(strong_weights(SMALL)), named_leaves(strong_weights(SMALL, query_scale=3.0))
+    assert all(np.all(array != 0) for name, array in plain.items() if name.endswith(("bias", "beta")))
+    assert all(np.all(array != 1) for name, array in plain.items() if name.endswith("gamma"))
+    assert statistics.pstdev(plain["encoder.layer_0.feed_forward.output.kernel"].ravel().tolist()) == pytest.approx(
         1.2 / np.sqrt(32), rel=0.1
     )
     for name, array in plain.items():
         np.testing.assert_allclose(peaked[name], array * (3.0 if ".query." in name else 1.0), rtol=1e-6)
 
 
-def test_a_model_that_is_nothing_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_that_is_nothing_is_refused(tmp_path: Path) -> None:
     """The message lists what a model can be."""
     with pytest.raises(InputError, match=r"MODEL 'huge' is neither a folder nor .*base, small, tiny, tang-mini"):
         prepare_folder("huge", tmp_path)
 
 
-def test_a_config_file_is_a_model(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_config_file_is_a_model(tmp_path: Path) -> None:
     """Sizes are enough; its weights are drawn."""
     SMALL.to_json_file(tmp_path / "config.json")
     config = prepare_folder(str(tmp_path / "config.json"), tmp_path / "model")

@@ -22,6 +22,9 @@ MADE = """
 import os
 import numpy as np
 
+def imports():
+    pass
+
 def load(kind, folder, head, threads):
     if kind == "refuses":
         raise OSError("no such library")

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..checkpoints import write_folder
 from ..config import RoFormerConfig
 from ..errors import InputError
 from ..models import MODELS
 from ..models_in_the_box import names, resolve
-from ..weights import Array, map_leaves, shape_tree
+from ..weights import Array, Weights, map_leaves, shape_tree
 
 SIZES = {
     "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
     "small": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1536},
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256},
 }
-DEFAULT_VOCABULARY = 50_000
+DEFAULT_VOCABULARY, SHARD_BYTES = 50_000, 5_000_000_000
 
 
 def prepare_folder(model: str, target: Path, head: str = "base", query_scale: float = 1.0) -> RoFormerConfig:
@@ -36,26 +38,29 @@ def prepare_folder(model: str, target: Path, head: str = "base", query_scale: fl
     """
     path = Path(model)
     if model in SIZES and not path.exists():
-        made = drawn(RoFormerConfig(vocab_size=DEFAULT_VOCABULARY, **SIZES[model]), head, query_scale)  # type: ignore[arg-type]
-    elif path.suffix == ".json" and path.is_file():
-        made = drawn(RoFormerConfig.from_json_file(path), head, query_scale)
-    elif resolve(model).is_dir():
-        made = MODELS[head].from_pretrained(resolve(model))
-    else:
+        sizes: dict[str, Any] = SIZES[model]
+        return _drawn(RoFormerConfig(vocab_size=DEFAULT_VOCABULARY, **sizes), head, query_scale, target)
+    if path.suffix == ".json" and path.is_file():
+        return _drawn(RoFormerConfig.from_json_file(path), head, query_scale, target)
+    if not resolve(model).is_dir():
         allowed = f"a folder, a config.json, {', '.join([*SIZES, *names()])}"
         raise InputError(f"MODEL {model!r} is neither a folder nor a name that is known; allowed: {allowed}")
+    made = MODELS[head].from_pretrained(resolve(model))
     made.save_pretrained(target)
     return made.config
 
 
-def drawn(config: RoFormerConfig, head: str, query_scale: float = 1.0):  # type: ignore[no-untyped-def]
-    """A model with strong weights: none is 0 or 1, and the states keep their size through the layers.
+def _drawn(config: RoFormerConfig, head: str, query_scale: float, target: Path) -> RoFormerConfig:
+    write_folder(target, strong_weights(config, head, query_scale), config, head, SHARD_BYTES)
+    return config
+
+
+def strong_weights(config: RoFormerConfig, head: str = "base", query_scale: float = 1.0) -> Weights[Array]:
+    """Weights of which none is 0 or 1, under which states keep their size through the layers.
 
     LayerNorm weights 1 + 0.2 · N, biases 0.1 · N, kernels N · 1.2 / √fan_in, embeddings 0.1 · N.
     """
-    model = MODELS[head](config)
-    model.weights = map_leaves(lambda name, shape: _strong(name, shape, query_scale), shape_tree(config, head))
-    return model
+    return map_leaves(lambda name, shape: _strong(name, shape, query_scale), shape_tree(config, head))
 
 
 def _strong(name: str, shape: tuple[int, ...], query_scale: float) -> Array:

@@ -38,6 +38,7 @@ class Process:
             env=environment(competitor, threads),
         )  # fmt: skip
         self._version: str | None = None
+        self.imported = 0  # bytes that it had before it loaded the model, known as soon as its version is
 
     @property
     def version(self) -> str:
@@ -47,7 +48,8 @@ class Process:
             CompetitorError: it cannot be loaded.
         """
         if self._version is None:
-            self._version = str(self._answer()["version"])
+            answer = self._answer()
+            self._version, self.imported = str(answer["version"]), int(answer["imported"])
         return self._version
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:

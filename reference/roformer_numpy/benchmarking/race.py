@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..weights import Array
 from .figures import calls_in_a_turn, spread
 from .inputs import Work
+from .peer_side.with_engine import ASKED
 from .process import CompetitorError, Process
 
 # Two float32 computations of one model differ by 1e-5; what is further off than this computes something else.
@@ -20,7 +21,7 @@ TOLERANCE = 1e-3
 # Threads that a library leaves spinning for its next call would take part in somebody else's turn.
 PAUSE = 0.01
 ROUNDS_BEFORE_LEAVING = 3
-WARM_BELOW = 0.25  # seconds; a call this quick is made once more before it counts, so that caches are its own
+TURN = 0.1  # seconds that the calls of a turn fill, where one does not
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ def _agreed(case: str, entry: Entry, first: Entry, folder: Path, on_turn: Callab
     try:
         line.version = entry.process.version
         entry.process.ask(
-            "outputs", work=str(entry.work.save(folder)), mode=entry.mode, to=str(_outputs(folder, entry))
+            "outputs", work=str(entry.work.save(folder)), mode=entry.mode, to=str(outputs_path(folder, entry))
         )
         if not line.is_limit:
-            line.error = difference(_real_rows(folder, entry), _real_rows(folder, first))
+            line.error = difference(real_rows(folder, entry), real_rows(folder, first, entry.mode))
             if line.float32 and not line.error <= TOLERANCE:
                 line.reason = f"its result differs from the engine's by {line.error:.2g}, more than {TOLERANCE}"
     except CompetitorError as error:
@@ -106,17 +107,17 @@ def _agreed(case: str, entry: Entry, first: Entry, folder: Path, on_turn: Callab
 
 
 def _turn(entry: Entry, line: Measured, folder: Path, calls: dict[str, int]) -> None:
-    """One turn of an entry; the first finds out how many calls a turn should have."""
-    work = str(entry.work.save(folder))
+    """One turn of an entry; the first call says how many calls its turns have, and is a turn where it fills one."""
+    request = {"work": str(entry.work.save(folder)), "mode": entry.mode}
     time.sleep(PAUSE)
     try:
         if entry.name not in calls:
-            once = entry.process.ask("time", work=work, mode=entry.mode, calls=1, before=1)["seconds"][0]
-            calls[entry.name] = calls_in_a_turn(once)
-            before = int(once < WARM_BELOW)
-        else:
-            before = int(bool(line.seconds) and line.seconds[-1] < WARM_BELOW)
-        answer = entry.process.ask("time", work=work, mode=entry.mode, calls=calls[entry.name], before=before)
+            answer = entry.process.ask("time", **request, calls=1, before=0)
+            calls[entry.name] = calls_in_a_turn(answer["seconds"][0], TURN)
+        if calls[entry.name] > 1:  # after one that fills the caches again; a long call fills them by itself
+            answer = entry.process.ask("time", **request, calls=calls[entry.name], before=1)
+        elif line.seconds:
+            answer = entry.process.ask("time", **request, calls=1, before=0)
         line.seconds.append(spread(answer["seconds"]).middle)
         line.note = answer["note"]
     except CompetitorError as error:
@@ -141,18 +142,27 @@ def difference(got: Array, expected: Array) -> float:
     return float(np.abs(got - expected).max(initial=0.0))
 
 
-def _real_rows(folder: Path, entry: Entry) -> Array:
-    """Rows of real tokens, in the order of the sequences by length and content: buckets have sorted them."""
-    with np.load(_outputs(folder, entry)) as parts:
+def real_rows(folder: Path, entry: Entry, asked_as: str = "") -> Array:
+    """The outputs of real tokens (n, width) float64, sequence by sequence, sorted: buckets have another order.
+
+    Args:
+        folder: where the entry has put its outputs.
+        entry: whose; those of mode "logits_at" are of every seventh token alone.
+        asked_as: "logits_at": give every seventh token alone.
+    """
+    with np.load(outputs_path(folder, entry)) as parts:
         outputs = [row for i in range(len(parts.files)) for row in parts[f"o{i}"]]
     sequences = [pair for batch in entry.work.batches for pair in zip(*batch, strict=True)]
     real = [
-        (ids[mask > 0].tolist(), row[: len(mask)][mask > 0])
+        (ids[mask > 0].tolist(), row[mask > 0] if len(row) == len(mask) else row)
         for (ids, mask), row in zip(sequences, outputs, strict=True)
     ]
-    return np.concatenate([row for _, row in sorted(real, key=lambda pair: (len(pair[0]), pair[0]))]).astype(np.float64)
+    ordered = [row for _, row in sorted(real, key=lambda pair: (len(pair[0]), pair[0]))]
+    step = ASKED if asked_as == "logits_at" and entry.mode != asked_as else 1
+    return np.concatenate([row[::step] for row in ordered]).astype(np.float64)
 
 
-def _outputs(folder: Path, entry: Entry) -> Path:
+def outputs_path(folder: Path, entry: Entry) -> Path:
+    """Where an entry puts what it computes."""
     name = "".join(letter if letter.isalnum() else "-" for letter in f"{entry.name} {entry.work.name} {entry.mode}")
     return folder / f"outputs-{name}.npz"

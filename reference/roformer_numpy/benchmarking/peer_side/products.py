@@ -17,13 +17,20 @@ import numpy as np
 TRIES = 3
 
 
+def imports() -> None:
+    """Nothing but NumPy, which is here already."""
+
+
 def load(kind: str, folder: str, head: str, threads: int) -> tuple[str, Any]:
     """The sizes are those of the folder's configuration."""
     config = json.loads((Path(folder) / "config.json").read_text())
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     shapes = ((hidden, 3 * hidden), (hidden, hidden), (hidden, inner), (inner, hidden))
     generator = np.random.default_rng(0)
-    layers = [generator.standard_normal(shape, np.float32) for shape in shapes * config["num_hidden_layers"]]
+    shapes *= config["num_hidden_layers"]
+    if head == "masked_lm":
+        shapes += ((hidden, config["embedding_size"]), (config["embedding_size"], config["vocab_size"]))
+    layers = [generator.standard_normal(shape, np.float32) for shape in shapes]
     ways = {"NumPy": numpy_way(layers), **torch_ways(layers, threads)}
 
     def prepare(batches: Any, mode: str) -> Any:
@@ -62,7 +69,7 @@ def numpy_way(layers: list[Any]) -> Any:
 
     def way(inputs: list[dict[int, Any]]) -> Callable[[], None]:
         outputs = [{kernel.shape[1]: np.empty((len(next(iter(one.values()))), kernel.shape[1]), np.float32)
-                    for kernel in layers[:4]} for one in inputs]  # fmt: skip
+                    for kernel in layers} for one in inputs]  # fmt: skip
 
         def run() -> None:
             for one, out in zip(inputs, outputs, strict=True):
@@ -127,7 +134,7 @@ def torch_ways(layers: list[Any], threads: int) -> dict[str, Any]:
     ways = {"PyTorch": plain_way}
     for name, way in (("MKL packed", packed_way), ("oneDNN packed", one_dnn_way)):
         try:
-            way([{len(kernel): np.ones((2, len(kernel)), np.float32) for kernel in layers[:4]}])()
+            way([{len(kernel): np.ones((2, len(kernel)), np.float32) for kernel in layers}])()
             ways[name] = way
         except (RuntimeError, AttributeError):
             pass  # this build of PyTorch has it not, or under another name

@@ -2,8 +2,9 @@
 
     python serve.py MODULE KIND FOLDER HEAD THREADS
 
-MODULE lies beside this file and has `load(kind, folder, head, threads) -> (version, prepare)`; `prepare(batches, mode)`
-makes the inputs ready and returns what computes them once. The first line of the answers says that the model is loaded.
+MODULE lies beside this file. It has `imports()` and `load(kind, folder, head, threads) -> (version, prepare)`;
+`prepare(batches, mode)` makes the inputs ready and returns what computes them once. The first line of the answers says
+that the model is loaded, and how many bytes the process had before, with everything imported.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ def main() -> None:
         print(json.dumps(fields), file=answers, flush=True)
 
     try:
-        version, prepare = importlib.import_module(module).load(kind, folder, head, int(threads))
+        side = importlib.import_module(module)
+        side.imports()
+        imported = resident()
+        version, prepare = side.load(kind, folder, head, int(threads))
     except Exception as error:
         answer(error=said(error))
         return
-    answer(version=version)
+    answer(version=version, imported=imported)
     server = Server(prepare)
     for line in sys.stdin:
         request = json.loads(line)
@@ -73,10 +77,10 @@ class Server:
 
     def memory(self, work: str, mode: str) -> dict[str, Any]:
         """Bytes in memory before a call and at its peak, and the process's peak since it began."""
-        ever = status("VmHWM")
+        run, ever = self._run(work, mode), status("VmHWM")
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        before = status("VmRSS")
-        self._run(work, mode)()
+        before = resident()
+        run()
         return {"before": before, "peak": status("VmHWM"), "ever": max(ever, status("VmHWM"))}
 
     def _run(self, work: str, mode: str) -> Any:
@@ -86,6 +90,11 @@ class Server:
                 batches = [(parts[f"i{i}"], parts[f"m{i}"]) for i in range(len(parts.files) // 2)]
             self.made[work, mode] = self.prepare(batches, mode)
         return self.made[work, mode]
+
+
+def resident() -> int:
+    """Bytes in memory now; 0 where this system does not say."""
+    return status("VmRSS") if Path("/proc/self/status").exists() else 0
 
 
 def status(field: str) -> int:

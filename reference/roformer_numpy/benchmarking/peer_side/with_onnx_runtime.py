@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 
+def imports() -> None:
+    """What every user of it has in memory."""
+    import onnxruntime  # type: ignore[import-not-found]  # noqa: F401
+
+
 def load(kind: str, folder: str, head: str, threads: int) -> tuple[str, Any]:
     """The file that with_pytorch.py wrote."""
-    import onnxruntime  # type: ignore[import-not-found]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 
+def imports() -> None:
+    """What every user of it has in memory."""
+    import openvino  # type: ignore[import-not-found]  # noqa: F401
+
+
 def load(kind: str, folder: str, head: str, threads: int) -> tuple[str, Any]:
     """`kind` is f32 or default."""
-    import openvino  # type: ignore[import-not-found]
+    import openvino
 
     wishes = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if kind == "f32":

@@ -10,10 +10,16 @@ NAMES = {"base": "RoFormerModel", "masked_lm": "RoFormerForMaskedLM"}
 VARIANTS = 64  # shapes that one compiled model is specialised for; PyTorch would give up after eight
 
 
+def imports() -> None:
+    """What every user of it has in memory."""
+    import torch  # noqa: F401
+    import transformers  # type: ignore[import-not-found]  # noqa: F401
+
+
 def load(kind: str, folder: str, head: str, threads: int) -> tuple[str, Any]:
     """The model, `kind` being eager, or compile with freezing and autotune behind it."""
     import torch
-    import transformers  # type: ignore[import-not-found]
+    import transformers
 
     model = loaded(folder, head, threads)
     if kind.startswith("compile"):

@@ -7,10 +7,16 @@ from typing import Any
 NAMES = {"base": "TFRoFormerModel", "masked_lm": "TFRoFormerForMaskedLM"}
 
 
+def imports() -> None:
+    """What every user of it has in memory."""
+    import tensorflow  # noqa: F401
+    import transformers  # type: ignore[import-not-found]  # noqa: F401
+
+
 def load(kind: str, folder: str, head: str, threads: int) -> tuple[str, Any]:
     """`kind` is graph or xla."""
     import tensorflow
-    import transformers  # type: ignore[import-not-found]
+    import transformers
 
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     model = getattr(transformers, NAMES[head]).from_pretrained(folder)
