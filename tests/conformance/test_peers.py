@@ -1,5 +1,6 @@
 """Other people's implementations: their descriptions, and the environments that they run in."""
 
+import json
 import re
 import sys
 from dataclasses import replace
@@ -46,6 +47,13 @@ def test_every_peer_is_described_and_pinned(peer: Peer) -> None:
     """A link, a version, an adapter, and packages of exactly one version each."""
     assert peer.link.startswith("https://")
     assert peer.adapter.is_file()
+    if peer.runtime == "node":
+        wanted = json.loads((peer.folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+        locked = json.loads(peer.requirements.read_text(encoding="utf-8"))["packages"]
+        assert peer.version in wanted.values()
+        assert all(re.fullmatch(r"[\d.]+", version) for version in wanted.values())
+        assert all("integrity" in package for place, package in locked.items() if place)
+        return
     lines = [line for line in peer.requirements.read_text(encoding="utf-8").splitlines() if line.strip()]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     assert any(line.endswith(f"=={peer.version}") for line in lines)
@@ -123,7 +131,7 @@ def test_what_pip_says_is_told_when_it_fails(peer: Peer) -> None:
 def test_a_missing_python_is_named(peer: Peer) -> None:
     """Packages that exist for old interpreters alone need one."""
     with pytest.raises(AdapterError, match=r"nobody needs Python 2\.1: none of them is on the path"):
-        environments.set_up(replace(peer, python=("2.1",)))
+        environments.set_up(replace(peer, versions=("2.1",)))
 
 
 @pytest.mark.parametrize(("text", "told"), [("title =", "cannot be read"), ('title = "x"', "expected title, version")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from rich.text import Text
 from ..expectations import load_expectations
 from ..levels import UsageError
 from ..report import print_result, write_json
+from ..report.documents import read_documents
 from ..runner import check_implementation
 from ..terminal import bar, exit_code, usage_errors
 from .environments import is_set_up, set_up, silent, start_peer
 from .exports import checkpoint_of, exported
 from .manifests import Peer, all_peers, peer_named
+from .summaries import read_summaries, summary_of, write_summary
+from .tables import page, put, table
 
 app = typer.Typer(help="Other people's implementations, each in an environment of its own.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="of a peer, see `peers list`", metavar="NAME")]
@@ -86,6 +90,36 @@ def check(
         json.parent.mkdir(parents=True, exist_ok=True)
         write_json(result, json)
     raise typer.Exit(exit_code(adapter, result.conforms))
+
+
+@app.command("table", epilog="Example: roformer-conformance peers table --add result.json")
+def write_table(
+    add: Annotated[
+        list[Path] | None, typer.Option(help="a result that --json wrote, to be kept; may be repeated")
+    ] = None,
+    docs: Annotated[Path, typer.Option(help="the folder of pages, whose folder results keeps the data")] = Path(
+        "docs/peers"
+    ),
+    readme: Annotated[Path, typer.Option(help="a document that gets the table, if it has the markers")] = Path(
+        "README.md"
+    ),
+) -> None:
+    """Write the table of the world's RoFormers, and a page for each, from the results that are kept."""
+    console = Console()
+    with usage_errors():
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        for document in read_documents(add or []):
+            write_summary(summary_of(document, today), docs / "results")
+        summaries = read_summaries(docs / "results")
+        if not summaries:
+            raise UsageError(f"{docs / 'results'} holds no result; --add RESULT.json keeps one")
+        for summary in summaries:
+            (docs / f"{summary['implementation']}.md").write_text(page(summary), encoding="utf-8")
+        block = table(summaries, f"{docs.as_posix()}/")
+        places = [docs / "README.md"] if put(docs / "README.md", table(summaries, "")) else []
+        places += [readme] if put(readme, block) else []
+    console.print(block, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"wrote {len(summaries)} pages, and the table to {', '.join(map(str, places)) or 'no document'}")
 
 
 def _export(peer: Peer, checkpoint: Path | None, console: Console) -> Path | None:
