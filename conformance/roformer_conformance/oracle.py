@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from roformer_numpy.components import EQUATIONS, Components
 from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.errors import RoFormerError
 from roformer_numpy.models import MODELS, RoFormerBase
+from roformer_numpy.models_in_the_box import FOLDER
 from roformer_numpy.weights import Dense, map_leaves, weight_shapes
 
 from .protocol import AdapterError, Array, Outputs, flatten
@@ -272,3 +273,23 @@ class Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a missing pooler, or the weights of another head
             return MODELS[head].from_pretrained(self.folder, dtype="float64", components=EQUATIONS).to_weights()
+
+
+# The trained model that comes with the package, and the fields that say what it is.
+TRAINED = FOLDER / "tang-mini"
+_TRAINED_FIELDS = (
+    "vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "max_position_embeddings", "type_vocab_size", "hidden_act", "rotary_value",
+)  # fmt: skip
+
+
+def trained_config() -> dict[str, Any]:
+    """The configuration of the trained model, as far as `choose_case` would draw it."""
+    config = read_config(TRAINED)
+    return {name: getattr(config, name) for name in _TRAINED_FIELDS}
+
+
+@cache
+def trained_weights(head: str) -> Mapping[str, Array]:
+    """Its weights under flat Hugging Face names, as float64, read once; nobody changes them."""
+    return Checkpoint(TRAINED).weights(head)

@@ -21,6 +21,10 @@ PROFILES: Mapping[str, tuple[float, float, float, float, float]] = {
 }
 
 
+# The one profile that is not drawn: the trained model that comes with the package, for cases of exactly its sizes.
+TRAINED = "trained"
+
+
 def draw_weights(shapes: Mapping[str, tuple[int, ...]], profile: str, seed: int, dtype: str) -> dict[str, Array]:
     """Weights for the schema `shapes`, as float64 values that `dtype` can represent.
 

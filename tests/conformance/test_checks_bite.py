@@ -336,6 +336,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "NUM-1.1/parity": ("base_9999 tanh_gelu slight_dropout_in_inference", "honest float32 arithmetic"),
     "NUM-1.1/parity-initial-weights": ("eps_built_in", "hidden_states.0"),
     "NUM-1.1/parity-large-scores": ("minus_ten_thousand base_9999", "honest float"),
+    "NUM-1.1/parity-trained-weights": ("base_9999 tanh_gelu", "honest float32 arithmetic"),
     "NUM-1.1/parity-long": ("base_9999", "attentions.0"),
     "NUM-1.3/nan-pattern": ("nan_reaches_the_batch", "hidden_states.0"),
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..oracle import trained_config
 from ..protocol import Unsupported
 from ..registry import check
 from ..strategies import ANY_ACTIVATION, Case
 from ..trial import TRACES, Trial, without_warnings
+from ..weights import TRAINED
 
 
 @check("NUM-1.1", "parity", heads="all", also=("NUM-1.2",), hidden_act=ANY_ACTIVATION)
@@ -36,6 +38,16 @@ def agrees_on_initial_weights(trial: Trial, case: Case) -> None:
 def agrees_on_large_scores(trial: Trial, case: Case) -> None:
     """Attention scores in the hundreds give the oracle's outputs."""
     inputs = case.inputs()
+    trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
+
+
+@check(
+    "NUM-1.1", "parity-trained-weights", heads=("masked_lm",), effort=0.1, profiles=(TRAINED,),
+    masks=("right", "irregular"), min_batch=2, max_batch=2, min_seq_len=6, max_seq_len=9, **trained_config(),
+)  # fmt: skip
+def agrees_on_trained_weights(trial: Trial, case: Case) -> None:
+    """A trained model, whose few large features and sharp attention no draw has, gives the oracle's outputs."""
+    inputs = {**case.inputs(), **case.labels()}
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 
