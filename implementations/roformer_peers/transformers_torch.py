@@ -16,12 +16,12 @@ DTYPE = "torch_dtype" if MAJOR < 5 else "dtype"
 
 
 class TorchAdapter:
-    """Loads and calls the library's own models, in the ways that its documentation shows."""
+    """Loads and calls the library's own models, or those of another package that subclasses them, as documented."""
 
     version = f"{transformers.__version__} (PyTorch {torch.__version__.split('+')[0]})"
 
-    def __init__(self, name: str, **claims: Any) -> None:
-        self.name = name
+    def __init__(self, name: str, library: Any = transformers, **claims: Any) -> None:
+        self.name, self.library = name, library
         self.capabilities = {
             "heads": tuple(HEADS),
             # in float64 the library's table of positions keeps the accuracy of float32: nobody runs it so
@@ -41,7 +41,7 @@ class TorchAdapter:
 
     def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> TorchModel:
         """The model from a folder; another number of labels is asked for in the documented way."""
-        model_class = getattr(transformers, HEADS[head])
+        model_class = getattr(self.library, HEADS[head])
         overrides |= {"ignore_mismatched_sizes": True} if overrides else {}
         return TorchModel(model_class.from_pretrained(path, **{DTYPE: getattr(torch, dtype)}, **overrides))
 
