@@ -46,6 +46,11 @@ class Unsupported(Exception):
     """An implementation does not have what it was asked for; such a check counts as not claimed, never as passed."""
 
 
+def is_unsupported(error: BaseException) -> bool:
+    """Whether an exception is Unsupported: ours, or by that name, so that an adapter needs to import nothing."""
+    return any(kind.__name__ == "Unsupported" for kind in type(error).__mro__)
+
+
 class ImplementationDied(Exception):
     """The process of an implementation is gone; the message names the cause and the last that it printed."""
 
@@ -84,6 +89,9 @@ class Capabilities:
     heads: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
     call_styles: tuple[str, ...] = ("keywords",)
+    hidden_states: bool = True  # without one of these three, checks that need it are not claimed
+    attentions: bool = True
+    pooler_output: bool = True
     training: bool = False  # the options training=True and seed
     cache: bool = False  # the option use_cache, the input and output past_key_values
     cross_attention: bool = False  # the inputs encoder_hidden_states and encoder_attention_mask

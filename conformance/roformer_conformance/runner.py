@@ -24,7 +24,7 @@ from .expectations import Expectation, judged, require_known
 from .failures import Examiner
 from .fixed import bound
 from .levels import FIXED_SEED, LEVELS, UsageError, all_types, examples, some_heads
-from .protocol import Adapter, Capabilities, ImplementationDied, Unsupported, find_adapter
+from .protocol import Adapter, Capabilities, ImplementationDied, find_adapter, is_unsupported
 from .records import Record, Result
 from .registry import Check, all_checks
 from .requirements import inapplicable
@@ -279,12 +279,14 @@ class _Attempts:
         try:
             self.latest = case if own_case is None else own_case(self.check, case)
             self.check.function(self.trial, self.latest)
-        except Unsupported as reason:
-            self.unsupported = str(reason)
-            self.count -= 1
         except ImplementationDied as death:
             self.ended = True
             raise _Ended(str(death)) from death
+        except Exception as error:
+            if not is_unsupported(error):
+                raise
+            self.unsupported = str(error) or "what it raised Unsupported for"
+            self.count -= 1
 
     def result(self, attempt: Callable[[], None]) -> tuple[Case | None, str]:
         """The case that `attempt` ended with, and why it failed; "" when it did not."""

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from .budget import FAILS_AT, Verdict, judge
 from .oracle import Oracle, schema, trained_weights
-from .protocol import Adapter, Array, Model, Outputs, flatten
+from .partial import Seen, askable, kind_of, lacking
+from .protocol import Adapter, Array, Capabilities, Model, Outputs, Unsupported, flatten
 from .resources import scratch
 from .strategies import Case
 from .weights import TRAINED, draw_weights
@@ -87,7 +89,27 @@ class Trial:
 
     def call(self, model: Model, inputs: Mapping[str, Any], style: str = "keywords", **options: Any) -> Outputs:
         """The model's outputs, tuples spread out into `hidden_states.0`, …"""
-        return flatten(model(inputs, style=style, options=options))
+        if not self.lacking:
+            return flatten(model(inputs, style=style, options=options))
+        outputs = model(inputs, style=style, options=askable(options, self.lacking))
+        return Seen(flatten(outputs), self.lacking)
+
+    @cached_property
+    def lacking(self) -> frozenset[str]:
+        """The outputs that the implementation does not claim to have."""
+        return lacking(Capabilities.of(self.adapter))
+
+    def _comparable(self, names: Iterable[str]) -> list[str]:
+        """The outputs among these that are claimed, earliest first.
+
+        Raises:
+            Unsupported: none is, though some would be there.
+        """
+        wanted = list(names)
+        left = sorted((tap for tap in wanted if kind_of(tap) not in self.lacking), key=tap_position)
+        if self.lacking and not left:
+            raise Unsupported(", ".join(sorted(self.lacking)))
+        return left
 
     def agrees(
         self,
@@ -105,7 +127,7 @@ class Trial:
         runs = oracle.legitimate_runs(inputs, given, self.dtype)
         if rows is None and "attention_mask" in inputs:
             rows = query_rows(inputs)
-        for tap in sorted(expected, key=tap_position):
+        for tap in self._comparable(expected):
             expect(tap in got, f"outputs are missing: {', '.join(sorted(expected.keys() - got.keys()))}")
             verdict = judge(tap, got[tap], expected[tap], [run[tap] for run in runs], self.dtype, rows, self.k)
             self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
@@ -114,7 +136,7 @@ class Trial:
     def equals(self, what: str, got: Outputs, expected: Outputs, taps: Iterable[str] | None = None) -> None:
         """The same outputs to the last bit."""
         names = set(taps) if taps is not None else got.keys() | expected.keys()
-        for tap in sorted(names, key=tap_position):
+        for tap in self._comparable(names):
             expect(tap in got and tap in expected, f"{what}: {tap} is missing on one side")
             if np.array_equal(got[tap], expected[tap], equal_nan=got[tap].dtype.kind == "f"):
                 continue
@@ -192,7 +214,7 @@ class Trial:
     ) -> Iterator[Verdict]:
         oracle = Oracle(case.head, case.config, self.weights(case) if weights is None else weights)
         spreads: list[Outputs] = []
-        for tap in sorted(expected, key=tap_position):
+        for tap in self._comparable(expected):
             expect(tap in got, f"{what}: {tap} is missing")
             expect(
                 got[tap].shape == expected[tap].shape,

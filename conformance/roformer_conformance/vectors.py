@@ -21,7 +21,8 @@ from safetensors.numpy import load_file
 
 from .budget import FAILS_AT, Verdict, judge
 from .oracle import Oracle
-from .protocol import Adapter, Array, Capabilities, Outputs, Unsupported, flatten
+from .partial import Seen, askable, lacking, present
+from .protocol import Adapter, Array, Capabilities, Outputs, Unsupported, flatten, is_unsupported
 from .records import Record
 from .resources import fixtures_folder
 from .trial import tap_position
@@ -153,9 +154,9 @@ def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", 
     started, grade = time.perf_counter(), None
     try:
         verdicts = _verdicts(vector, _call(adapter, vector, dtype), dtype, k)
-    except Unsupported as reason:
-        return vector_record(vector, dtype, "not_claimed", f"needs {reason}")
     except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
+        if is_unsupported(error):
+            return vector_record(vector, dtype, "not_claimed", f"needs {error}")
         failure = f"{type(error).__name__}: {error}"
     else:
         grade = max(verdict.grade for verdict in verdicts)
@@ -201,7 +202,8 @@ def _call(adapter: Adapter, vector: Vector, dtype: str) -> Outputs:
     inputs = {name: _typed(value, dtype) for name, value in vector.inputs().items()}
     cached = Capabilities.of(adapter).cache  # who has no cache need not be told to keep none
     options = {name: value for name, value in vector.described["options"].items() if cached or name != "use_cache"}
-    return flatten(model(inputs, style="keywords", options=options))
+    missing = lacking(Capabilities.of(adapter))
+    return Seen(flatten(model(inputs, style="keywords", options=askable(options, missing))), missing)
 
 
 def _typed(value: Any, dtype: str) -> Any:
@@ -213,6 +215,10 @@ def _typed(value: Any, dtype: str) -> Any:
 
 def _verdicts(vector: Vector, got: Outputs, dtype: str, k: float) -> list[Verdict]:
     expected, rows = vector.expected(), vector.rows()
+    if isinstance(got, Seen):
+        expected = present(expected, got.lacking)
+        if not expected:
+            raise Unsupported(", ".join(sorted(got.lacking)))
     taps = sorted(expected, key=tap_position)
     lost = [tap for tap in taps if tap not in got]
     if lost:

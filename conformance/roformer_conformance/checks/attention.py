@@ -105,7 +105,7 @@ def value_bias_is_an_output_bias(trial: Trial, case: Case) -> None:
     trial.match("value bias moved into the output's bias", got, expected, case, inputs, options=TRACES)
 
 
-@check("ATT-3.4", "identity-layer", also=("FFN-4.2",))
+@check("ATT-3.4", "identity-layer", needs=("hidden_states",), also=("FFN-4.2",))
 def silent_layers_only_standardise(trial: Trial, case: Case) -> None:
     """A layer whose two output projections are 0 passes its input on, through two LayerNorms and nothing else."""
     inputs, eps = case.inputs(), case.config.get("layer_norm_eps", 1e-12)
@@ -141,6 +141,7 @@ def layers_run_in_turn(trial: Trial, case: Case) -> None:
     masks=("none",),
     min_seq_len=3,
     num_hidden_layers=2,
+    needs=("hidden_states",),
     also=("ROT-2.3", "ATT-3.4"),
 )
 def every_attention_tensor_is_live(trial: Trial, case: Case) -> None:

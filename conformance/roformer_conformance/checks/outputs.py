@@ -21,7 +21,7 @@ ORDER = (
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-@check("OUT-1.1", "base", heads=("base",), effort=0.5)
+@check("OUT-1.1", "base", needs=("pooler_output",), heads=("base",), effort=0.5)
 def the_base_model_returns_states_and_pooler(trial: Trial, case: Case) -> None:
     """last_hidden_state is (batch, seq_len, hidden_size), pooler_output (batch, hidden_size)."""
     shape = (case.batch, case.seq_len, case.config["hidden_size"])
@@ -29,7 +29,7 @@ def the_base_model_returns_states_and_pooler(trial: Trial, case: Case) -> None:
     _have_shapes(trial.call(trial.load(case), case.inputs()), expected)
 
 
-@check("OUT-1.2", "shapes", heads="all", effort=0.3)
+@check("OUT-1.2", "shapes", needs=("hidden_states",), heads="all", effort=0.3)
 def hidden_states_have_their_shapes(trial: Trial, case: Case) -> None:
     """hidden_states is a tuple of num_hidden_layers + 1 arrays (batch, seq_len, hidden_size)."""
     shape = (*_rows(case), case.config["hidden_size"])
@@ -46,7 +46,7 @@ def the_last_hidden_state_is_the_last_of_hidden_states(trial: Trial, case: Case)
     trial.equals(f"{last} beside last_hidden_state", {last: got[last]}, {last: got["last_hidden_state"]})
 
 
-@check("OUT-1.3", "shapes", heads="all", effort=0.3)
+@check("OUT-1.3", "shapes", needs=("attentions",), heads="all", effort=0.3)
 def attentions_have_their_shapes(trial: Trial, case: Case) -> None:
     """attentions is a tuple of num_hidden_layers arrays (batch, heads, seq_len, seq_len)."""
     rows, seq_len = _rows(case)
@@ -134,7 +134,7 @@ def a_loss_comes_with_labels_only(trial: Trial, case: Case) -> None:
     expect("loss" in trial.call(model, {**inputs, **case.labels()}), "loss is missing, though labels were given")
 
 
-@check("OUT-1.9", "past", heads=DECODER_HEADS, needs=("cache",), is_decoder=True)
+@check("OUT-1.9", "past", heads=DECODER_HEADS, needs=("cache", "hidden_states", "attentions"), is_decoder=True)
 def past_key_values_stand_before_hidden_states(trial: Trial, case: Case) -> None:
     """past_key_values stands directly before hidden_states."""
     _tuple_equals_object(trial, case, {**case.inputs(), **case.labels()}, {**TRACES, "use_cache": True})
@@ -158,7 +158,7 @@ def tuples_hold_the_same_elements(trial: Trial, case: Case) -> None:
         _tuple_equals_object(trial, case, {**case.inputs(), **labels}, options)
 
 
-@check("OUT-3.1", "by-configuration", effort=0.3, also=("CFG-1.1",))
+@check("OUT-3.1", "by-configuration", needs=("hidden_states", "attentions"), effort=0.3, also=("CFG-1.1",))
 def the_configuration_may_ask_for_tuples(trial: Trial, case: Case) -> None:
     """return_dict False in the configuration gives the plain tuple that the argument gives."""
     inputs = case.inputs()
@@ -169,7 +169,7 @@ def the_configuration_may_ask_for_tuples(trial: Trial, case: Case) -> None:
 
 
 @check(
-    "OUT-3.2", "cross-attentions", heads=DECODER_HEADS, needs=("cross_attention",), is_decoder=True,
+    "OUT-3.2", "cross-attentions", heads=DECODER_HEADS, needs=("cross_attention", "attentions"), is_decoder=True,
     add_cross_attention=True,
 )  # fmt: skip
 def cross_attentions_stand_last(trial: Trial, case: Case) -> None:
@@ -183,7 +183,7 @@ def cross_attentions_stand_last(trial: Trial, case: Case) -> None:
     _tuple_equals_object(trial, case, inputs, TRACES)
 
 
-@check("OUT-4.1", "formula", heads=("base",), also=("OUT-4.2",))
+@check("OUT-4.1", "formula", needs=("pooler_output",), heads=("base",), also=("OUT-4.2",))
 def the_pooler_is_a_tanh_of_the_first_state(trial: Trial, case: Case) -> None:
     """pooler_output = tanh(W · last_hidden_state[:, 0] + b), computed by hand from the weights."""
     weights, inputs = trial.weights(case), case.inputs()
@@ -195,7 +195,7 @@ def the_pooler_is_a_tanh_of_the_first_state(trial: Trial, case: Case) -> None:
     trial.close(what, got["pooler_output"], hand, case, inputs, "pooler_output")
 
 
-@check("OUT-4.3", "no-weights", heads=("base",), effort=0.5)
+@check("OUT-4.3", "no-weights", needs=("pooler_output",), heads=("base",), effort=0.5)
 def no_pooler_weights_no_pooler_output(trial: Trial, case: Case) -> None:
     """Without pooler weights pooler_output is absent and everything else is as before: no random numbers."""
     weights = trial.weights(case)
@@ -207,7 +207,7 @@ def no_pooler_weights_no_pooler_output(trial: Trial, case: Case) -> None:
     trial.equals("without pooler weights", got, expected, ["last_hidden_state"])
 
 
-@check("OUT-4.3", "warning", heads=("base",), effort=0.3, needs=("warnings",))
+@check("OUT-4.3", "warning", heads=("base",), effort=0.3, needs=("warnings", "pooler_output"))
 def a_missing_pooler_is_warned_about(trial: Trial, case: Case) -> None:
     """Without pooler weights, or without one of the two, one warning names what is missing."""
     weights = trial.weights(case)
@@ -218,7 +218,7 @@ def a_missing_pooler_is_warned_about(trial: Trial, case: Case) -> None:
         expect(len(naming) == 1, f"{len(naming)} warnings name {' and '.join(lost)}, expected one; heard: {heard}")
 
 
-@check("OUT-4.4", "switched-off", heads=("base",), effort=0.5)
+@check("OUT-4.4", "switched-off", needs=("pooler_output",), heads=("base",), effort=0.5)
 def add_pooling_layer_false_means_no_pooler(trial: Trial, case: Case) -> None:
     """With add_pooling_layer False there is no pooler_output, and nothing else changes."""
     inputs, weights = case.inputs(), trial.weights(case)
@@ -229,7 +229,7 @@ def add_pooling_layer_false_means_no_pooler(trial: Trial, case: Case) -> None:
     trial.equals("add_pooling_layer=False", got, expected, ["last_hidden_state"])
 
 
-@check("OUT-4.4", "no-warning", heads=("base",), effort=0.3, needs=("warnings",))
+@check("OUT-4.4", "no-warning", heads=("base",), effort=0.3, needs=("warnings", "pooler_output"))
 def a_pooler_that_nobody_wants_is_not_missed(trial: Trial, case: Case) -> None:
     """With add_pooling_layer False nothing warns that pooler weights are missing."""
     without = {name: array for name, array in trial.weights(case).items() if "pooler" not in name}

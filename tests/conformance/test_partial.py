@@ -1,0 +1,114 @@
+"""An implementation without hidden states, attention weights or a pooler is judged by what it has."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+import roformer_conformance
+from roformer_conformance.protocol import Capabilities, is_unsupported
+from roformer_conformance.registry import all_checks
+from roformer_conformance.runner import plan, run_job
+from roformer_conformance.vectors import load_vectors, verify_vector
+from roformer_numpy.adapter import CAPABILITIES, NumpyAdapter, NumpyModel
+
+HIDDEN = ("hidden_states", "attentions", "pooler_output")
+SWITCHES = ("output_hidden_states", "output_attentions")
+
+
+class Unsupported(Exception):
+    """Somebody's own class of that name."""
+
+
+class Outside(NumpyModel):
+    """A model that shows no more than its last output; `blank` makes that zeros."""
+
+    blank = False
+
+    def __call__(self, inputs: Any, *, style: str = "keywords", options: Any = None) -> Any:
+        """The outputs without those that are not claimed."""
+        assert not any((options or {}).get(switch) for switch in SWITCHES), "was asked for what it does not have"
+        shown = super().__call__(inputs, style=style, options=options)
+        return {name: _zeros(shown[name]) if self.blank else shown[name] for name in shown if name not in HIDDEN}
+
+
+class Blank(Outside):
+    """The same, and every output zero."""
+
+    blank = True
+
+
+class Lacking(NumpyAdapter):
+    """Claims none of the three."""
+
+    capabilities: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {**CAPABILITIES, "output_objects": False, "saving": False, **dict.fromkeys(HIDDEN, False)}
+    )
+
+    def __init__(self, kind: type[Outside] = Outside) -> None:
+        super().__init__("equations")
+        self.kind = kind
+
+    def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+        """The model behind the screen."""
+        return self.kind(super().load(head, config, weights, dtype).model)
+
+
+def _zeros(value: Any) -> Any:
+    return tuple(map(_zeros, value)) if isinstance(value, tuple) else np.zeros_like(value)
+
+
+def statuses(adapter: Any, *names: str) -> dict[tuple[str, str], str]:
+    """What became of these families or checks at smoke level."""
+    checks = [check for check in all_checks().values() if check.id.startswith(names)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        jobs = plan(checks, Capabilities.of(adapter), "smoke")
+        return {(job.check.id, job.head): run_job(adapter, job, "smoke", 0, shrink=False).status for job in jobs}
+
+
+def test_what_is_not_there_fails_nothing_and_passes_nothing() -> None:
+    """Checks that need it are not claimed; the others go on with the outputs that there are."""
+    found = statuses(Lacking(), "ATT", "EMB", "FFN", "MASK", "OUT", "ROT", "NUM")
+    assert set(found.values()) == {"passed", "not_claimed"}
+    assert found[("NUM-1.1/parity", "base")] == found[("MASK-2.1/content-is-irrelevant", "base")] == "passed"
+    assert {found[("ROT-2.1/plane-probe", "base")], found[("EMB-1.3/no-position", "base")]} == {"not_claimed"}
+    ran = {identifier for identifier, _ in found}
+    assert not ran & {"OUT-1.2/shapes", "OUT-1.3/shapes", "OUT-4.1/formula", "OUT-4.3/no-weights"}
+
+
+def test_nothing_passes_for_want_of_something_to_compare() -> None:
+    """With zeros for all that is left, nothing that compares with the oracle or a calculation by hand passes."""
+    found = statuses(Lacking(Blank), "ATT", "FFN", "NUM-1.1/parity", "HEAD-1", "HEAD-2", "HEAD-3", "HEAD-4")
+    words = ("every", "by-hand", "parity", "probe", "dense")
+    assert {found[key] for key in found if any(word in key[0] for word in words)} <= {"failed", "not_claimed"}
+
+
+def test_golden_vectors_are_compared_by_the_outputs_that_are_there() -> None:
+    """And by none of the others."""
+    vectors = [vector for vector in load_vectors() if vector.head == "base"][:6]
+    assert {verify_vector(Lacking(), vector, "float64").status for vector in vectors} == {"passed"}
+    assert verify_vector(Lacking(Blank), vectors[0], "float64").status == "failed"
+
+
+def test_an_exception_of_that_name_is_not_claimed() -> None:
+    """An adapter imports nothing of ours to say that it does not have something."""
+
+    class Refusing(NumpyAdapter):
+        def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+            """No model at all."""
+            raise Unsupported("gelu")
+
+    assert set(statuses(Refusing("equations"), "CFG-2.1", "FFN-4.1").values()) == {"not_claimed"}
+    assert verify_vector(Refusing("equations"), load_vectors()[0], "float64").status == "not_claimed"
+    assert is_unsupported(roformer_conformance.Unsupported("why"))
+
+
+def test_the_three_are_there_unless_said_otherwise() -> None:
+    """The least adapter claims what the documentation promises."""
+    least = Capabilities(heads=("base",))
+    assert all(getattr(least, name) for name in HIDDEN)
