@@ -64,4 +64,10 @@ def askable(options: Mapping[str, Any], missing: frozenset[str]) -> dict[str, An
     vain = [name for name in asked if name in missing]
     if vain and (len(asked) == 1 or options.get("return_dict") is False):
         raise Unsupported(", ".join(vain))
-    return {name: value for name, value in options.items() if name not in {asked[one] for one in vain}}
+    return unasked(options, missing)
+
+
+def unasked(options: Mapping[str, Any], missing: frozenset[str]) -> dict[str, Any]:
+    """The options of a call without switches for what is not claimed."""
+    vain = {switch for name, switch in _SWITCHES.items() if name in missing}
+    return {name: value for name, value in options.items() if name not in vain}

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 
 from .budget import FAILS_AT, Verdict, judge
 from .oracle import Oracle
-from .partial import Seen, askable, lacking, present
+from .partial import Seen, lacking, present, unasked
 from .protocol import Adapter, Array, Capabilities, Outputs, Unsupported, flatten, is_unsupported
 from .records import Record
 from .resources import fixtures_folder
@@ -203,7 +203,7 @@ def _call(adapter: Adapter, vector: Vector, dtype: str) -> Outputs:
     cached = Capabilities.of(adapter).cache  # who has no cache need not be told to keep none
     options = {name: value for name, value in vector.described["options"].items() if cached or name != "use_cache"}
     missing = lacking(Capabilities.of(adapter))
-    return Seen(flatten(model(inputs, style="keywords", options=askable(options, missing))), missing)
+    return Seen(flatten(model(inputs, style="keywords", options=unasked(options, missing))), missing)
 
 
 def _typed(value: Any, dtype: str) -> Any:
