@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import transformers
+from transformers.modeling_tf_pytorch_utils import convert_tf_weight_name_to_pt_weight_name
 
 from ..transformers_library import HEADS, called, model_folder
 
@@ -29,6 +30,7 @@ class Adapter:
             "call_styles": ("keywords", "dict", "list", "tuple", "single"),
             # head_mask is documented and raises NotImplementedError; generate is inherited and never worked
             **dict.fromkeys(("training", "head_mask", "pruning", "resizing", "saving", "overrides", "warnings"), True),
+            "gradients": True,
             "profile": "transformers-tf-4.37",
         }
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -44,6 +46,21 @@ class Adapter:
         """The model from a folder; another number of labels is asked for in the documented way."""
         overrides |= {"ignore_mismatched_sizes": True} if overrides else {}
         return Model(head, getattr(transformers, f"TF{HEADS[head]}").from_pretrained(path, **overrides))
+
+
+class CompiledAdapter(Adapter):
+    """The same with every call by keywords compiled by XLA: `adapter.py:CompiledAdapter`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = f"{self.name}_xla"
+        self.capabilities = {"heads": tuple(HEADS), "call_styles": ("keywords",), "profile": "transformers-tf-4.37"}
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Model:
+        """The model, its call compiled."""
+        loaded = super().load_saved(head, path, dtype, **overrides)
+        loaded.model = tf.function(loaded.model, jit_compile=True, autograph=False)
+        return loaded
 
 
 class Model:
@@ -72,6 +89,23 @@ class Model:
             return {"tuple": _to_numpy(output)}
         return {name: _to_numpy(value) for name, value in output.items()}
 
+    def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """TensorFlow's own differentiation of the loss: by every variable that an optimiser trains, inputs_embeds."""
+        options = dict(options)
+        if "seed" in options:
+            tf.random.set_seed(options.pop("seed"))
+        given = {name: _to_tensor(value) for name, value in inputs.items()}
+        with tf.GradientTape() as tape:
+            if "inputs_embeds" in given:
+                tape.watch(given["inputs_embeds"])
+            loss = tf.reduce_mean(self.model(**given, **options)["loss"])
+        by = {variable.name: variable for variable in self.model.trainable_variables}
+        if "inputs_embeds" in given:
+            by["inputs_embeds"] = given["inputs_embeds"]
+        found = tape.gradient(loss, by, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        named = dict(_named(name, tf.convert_to_tensor(slope)) for name, slope in found.items())
+        return {"loss": np.asarray(loss), **named}
+
     def save(self, path: str) -> None:
         """save_pretrained."""
         self.model.save_pretrained(path)
@@ -83,6 +117,14 @@ class Model:
     def resize_token_embeddings(self, vocab_size: int) -> None:
         """The library's own resizing."""
         self.model.resize_token_embeddings(vocab_size)
+
+
+def _named(name: str, slope: Any) -> tuple[str, Any]:
+    """A gradient by the name and in the layout of PyTorch's file, as the library's own conversion has them."""
+    if name == "inputs_embeds":
+        return name, np.asarray(slope)
+    known, turned = convert_tf_weight_name_to_pt_weight_name(name, tf_weight_shape=slope.shape)
+    return known, np.transpose(slope) if turned.value == "simple" else np.asarray(slope)
 
 
 def _to_tensor(value: Any) -> Any:
