@@ -52,12 +52,12 @@ def _plain(value: Any) -> Any:
 
 
 def _with_y(x: Any, y: Any, head: str) -> Arguments:
-    """x and y, with labels that are inside x taken out of it."""
+    """x and y, which holds the labels that are inside x too."""
     _refuse_a_dataset_without_y(x)
     if y is not None or not isinstance(x, Mapping | list | tuple):
         return {"x": x, "y": y}
     named = bound(head, (x,), {})
-    labels = [named.pop(name) for name in LABELS if name in named]
+    labels = [named[name] for name in LABELS if name in named]
     if not labels:
         raise InputError("sample_weight or class_weight without labels: give labels in x by name, or as y")
     return {"x": named, "y": labels[0] if len(labels) == 1 else tuple(labels)}

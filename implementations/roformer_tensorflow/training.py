@@ -17,7 +17,7 @@ from .feeding import LABELS, arranged
 from .inputs import as_tensor, bound
 from .losses import POSITIONS, reduced
 from .outputs import TFModelOutput
-from .weighting import weighted_mean
+from .weighting import PER_TOKEN, beside, counted, weighted_mean
 
 
 class TrainsOnItsOwnLoss:
@@ -25,7 +25,8 @@ class TrainsOnItsOwnLoss:
 
     Labels come inside x, in the documented formats, or as y: an array, a mapping of names, or for question answering
     the pair of start and end. A loss given to `compile` is computed on the logits, or by name where y is a mapping.
-    The reported loss is Keras': each batch's mean loss, weighted by its number of rows.
+    The reported loss is Keras': each batch's mean loss, weighted by its number of rows. Metrics of heads that label
+    tokens see what the loss counts: labels (n,) without −100, their logits (n, classes), their weights (n,).
     """
 
     head: ClassVar[str]
@@ -36,7 +37,9 @@ class TrainsOnItsOwnLoss:
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **options: Any) -> None:
         """As keras.Model.compile; "sparse_categorical_crossentropy" and its siblings by name are read as on logits.
 
-        Without a loss the model trains on its own, also where it was compiled with one before.
+        Without a loss the model trains on its own, also where it was compiled with one before. In a causal language
+        model a loss given here holds an unnamed y against the logits of the same position, as Keras does: shift it
+        yourself, or call it labels.
         """
         self._compile_loss = self._compile_metrics = None  # Keras keeps them from the last time
         super().compile(optimizer, on_logits(loss, self.head), *args, **options)  # type: ignore[misc]
@@ -85,7 +88,10 @@ class TrainsOnItsOwnLoss:
         """The loss of one batch, a scalar: mean(l), or with sample_weight Σ w·l / n (see `weighting`)."""
         if self._compile_loss is not None:
             wanted = _as_compiled(self._compile_loss, _wanted(x, y))
-            return super().compute_loss(x, wanted, _predicted(wanted, y_pred), sample_weight, training)  # type: ignore[misc]
+            predicted = _predicted(wanted, y_pred)
+            if self.head in PER_TOKEN and wanted is not None:
+                wanted, predicted, sample_weight = beside(wanted, predicted, sample_weight, self._shifts(x, y))
+            return super().compute_loss(x, wanted, predicted, sample_weight, training)  # type: ignore[misc]
         if y_pred.loss is None:
             raise InputError("there are no labels to train on: give them in x by name, or as y")
         if sample_weight is None:
@@ -94,9 +100,21 @@ class TrainsOnItsOwnLoss:
         return weighted_mean(self.head, y_pred, labels, sample_weight, self.config)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The metrics that `compile` was given, on the logits or by name."""
+        """The metrics that `compile` was given, on the logits or by name; on what counts where tokens are labelled."""
         wanted = _wanted(x, y)
-        return super().compute_metrics(x, wanted, _predicted(wanted, y_pred), sample_weight)  # type: ignore[misc]
+        predicted = _predicted(wanted, y_pred)
+        if self.head in PER_TOKEN and wanted is not None:
+            wanted, predicted, sample_weight = counted(wanted, predicted, sample_weight, self._shifts(x, y))
+        return super().compute_metrics(x, wanted, predicted, sample_weight)  # type: ignore[misc]
+
+    def _shifts(self, x: Any, y: Any) -> bool:
+        """Whether a position is held against the next one's label: labels by that name always are in a causal model.
+
+        An unnamed y is those labels too, but beside a loss of the caller's own: there Keras' convention holds, that y
+        lies beside the outputs.
+        """
+        named = any("labels" in part for part in (x, y) if isinstance(part, Mapping))
+        return self.head == "causal_lm" and (named or self._compile_loss is None)
 
     def _arranged(self, method: Any, args: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
         """The arguments of one of Keras' methods by name, in a form in which Keras drops nothing."""
@@ -107,6 +125,8 @@ class TrainsOnItsOwnLoss:
     def _with_labels_inside(self, data: Any) -> tuple[Any, Any, Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         named = _named(self.head, x)
+        if isinstance(y, Mapping) and isinstance(sample_weight, Mapping):  # Keras gives weights the names of y
+            sample_weight = sample_weight.get("labels", sample_weight)
         if self._compile_loss is not None:
             return named, y, sample_weight
         return named | _labels(self.head, y), y, sample_weight

@@ -1,4 +1,4 @@
-"""Sample weights on the losses that the models compute themselves, as Keras weighs its own.
+"""Sample weights on the losses that the models compute themselves, as Keras weighs its own, and which labels count.
 
 The loss of a batch is Σ w·l / n: each of the n losses times its weight, divided by how many there are and not by the
 sum of the weights, which is Keras' "sum_over_batch_size" with masked positions left out.
@@ -16,6 +16,7 @@ from roformer_numpy.errors import InputError
 
 from .losses import LOSSES, NO_LABEL, POSITIONS, position_losses, reduced
 from .outputs import Fields
+from .precision import wide
 
 PER_TOKEN = ("masked_lm", "causal_lm", "token_classification")
 
@@ -46,6 +47,53 @@ def weighted_mean(
     return reduced(losses * _rows(losses, sample_weight), "mean")
 
 
+def beside(labels: Any, logits: Any, sample_weight: Any, shifts: bool) -> tuple[Any, Any, Any]:
+    """What a loss of the caller's own is given for a head that labels tokens: each label beside its logits and weight.
+
+    Args:
+        labels: (batch, seq_len), or that under the name of its output; of another rank all is left as it is.
+        logits: (batch, seq_len, classes), or that by name.
+        sample_weight: as `weighted_mean` takes it, or None; Keras would not spread one a row over the row's labels.
+        shifts: whether each position is held against the next one's label.
+
+    Returns:
+        labels and weights (batch, seq_len), logits (batch, seq_len, classes); with `shifts` one position less.
+    """
+    if isinstance(labels, Mapping):
+        return _by_name(beside, labels, logits, sample_weight, shifts)
+    if len(labels.shape) != 2:
+        return labels, logits, sample_weight
+    weight = None if sample_weight is None else _of_tokens(labels, sample_weight, wide(logits).dtype)
+    if shifts:
+        return labels[:, 1:], logits[:, :-1], None if weight is None else weight[:, 1:]
+    return labels, logits, weight
+
+
+def counted(labels: Any, logits: Any, sample_weight: Any, shifts: bool) -> tuple[Any, Any, Any]:
+    """What a metric is given: what the head's loss counts, and nothing else.
+
+    Returns:
+        of what `beside` returns, labels (n,) that are not −100, their logits (n, classes), and their weights (n,).
+    """
+    if isinstance(labels, Mapping):
+        return _by_name(counted, labels, logits, sample_weight, shifts)
+    labels, logits, weight = beside(labels, logits, sample_weight, shifts)
+    if len(labels.shape) != 2:
+        return labels, logits, weight
+    active = tf.not_equal(labels, NO_LABEL)
+    weight = None if weight is None else tf.boolean_mask(weight, active)
+    return tf.boolean_mask(labels, active), tf.boolean_mask(wide(logits), active), weight
+
+
+def _by_name(arrange: Any, labels: Any, logits: Any, sample_weight: Any, shifts: bool) -> tuple[Any, Any, Any]:
+    """What `arrange` makes of the one output that labels name, under its name; of other names nothing."""
+    if set(labels) != {"logits"}:
+        return labels, logits, sample_weight
+    weight = sample_weight["logits"] if isinstance(sample_weight, Mapping) else sample_weight
+    wanted, predicted, weight = arrange(labels["logits"], logits["logits"], weight, shifts)
+    return {"logits": wanted}, {"logits": predicted}, weight
+
+
 def _rows(loss: tf.Tensor, weight: Any) -> tf.Tensor:
     """(batch,)."""
     weight = _of_shape(weight, ((None,), (None, 1)), "(batch,)", loss.dtype)
@@ -54,12 +102,16 @@ def _rows(loss: tf.Tensor, weight: Any) -> tf.Tensor:
 
 def _tokens(labels: tf.Tensor, weight: Any, head: str, dtype: tf.DType) -> tf.Tensor:
     """(n,): a weight for each label that counts, in the order of the losses."""
-    weight = _of_shape(weight, ((None,), (None, None)), "(batch,) or (batch, seq_len)", dtype)
-    weight = weight[:, None] if weight.shape.rank == 1 else weight
-    weight = tf.broadcast_to(weight, tf.shape(labels))
+    weight = _of_tokens(labels, weight, dtype)
     if head == "causal_lm":
         labels, weight = labels[:, 1:], weight[:, 1:]
     return tf.boolean_mask(weight, tf.not_equal(labels, NO_LABEL))
+
+
+def _of_tokens(labels: tf.Tensor, weight: Any, dtype: tf.DType) -> tf.Tensor:
+    """(batch, seq_len): a row's weight for each of its labels."""
+    weight = _of_shape(weight, ((None,), (None, None)), "(batch,) or (batch, seq_len)", dtype)
+    return tf.broadcast_to(weight[:, None] if weight.shape.rank == 1 else weight, tf.shape(labels))
 
 
 def _pair(weight: Any) -> tuple[Any, Any]:
