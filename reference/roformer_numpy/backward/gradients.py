@@ -11,7 +11,8 @@ import numpy as np
 from ..checkpoints.names import foreign_name, transposed, with_prefix
 from ..components import Components
 from ..config import RoFormerConfig
-from ..encoder import encode
+from ..encoder import Encoded, encode
+from ..equations.losses import IGNORED
 from ..errors import InputError, shown
 from ..heads import HEAD_FUNCTIONS, LOSS_FUNCTIONS, Fields, HeadContext
 from ..inputs import Inputs
@@ -71,24 +72,56 @@ def gradients_of(
         InputError, InputTypeError: `upstream` names or weighs what this call does not compute.
     """
     tape = Tape()
-    context = HeadContext(inputs, weights, config, recording(components, tape))
-    encoded = encode(inputs, weights, config, context.components, causal=is_causal(config, head))
+    recorded = recording(components, tape)
+    encoded = encode(inputs, weights, config, recorded, causal=is_causal(config, head))
+    places = _asked_places(inputs, head, upstream)
+    encoded, asked_inputs = _only(places, encoded, inputs)
+    context = HeadContext(asked_inputs, weights, config, recorded)
     fields = HEAD_FUNCTIONS[head](encoded, context)
     if inputs.labels is not None or inputs.start_positions is not None:
         fields["loss"] = LOSS_FUNCTIONS[head](fields, context)
     asked = _upstream(upstream, fields, head)
     backward = Backward(inputs, weights, config, derivatives, tape)
-    return _run(asked, fields, encoded.last_hidden_state, head, backward)
+    return _run(asked, fields, encoded.last_hidden_state, head, backward, places)
 
 
-def _run(asked: Fields, fields: Fields, hidden: Array, head: str, backward: Backward) -> Gradients:
+def _asked_places(inputs: Inputs, head: str, upstream: Any) -> Array | None:
+    """The positions that a masked language model's loss reads, bool (batch, seq_len); None where all are computed.
+
+    Logits over a vocabulary are most of a small model's work, and of most positions nothing is asked.
+    """
+    if head != "masked_lm" or inputs.labels is None or isinstance(upstream, Mapping):
+        return None
+    return inputs.labels != IGNORED
+
+
+def _only(places: Array | None, encoded: Encoded, inputs: Inputs) -> tuple[Encoded, Inputs]:
+    """The states and labels of these positions as one sequence; their order is that of the losses (LOSS-1.2)."""
+    if places is None or inputs.labels is None:
+        return encoded, inputs
+    hidden = encoded.last_hidden_state[places][None]
+    return replace(encoded, last_hidden_state=hidden), replace(inputs, labels=inputs.labels[places][None])
+
+
+def _spread(places: Array | None, gradient: Array) -> Array:
+    """The gradient by all states, 0 where nothing was asked."""
+    if places is None:
+        return gradient
+    result = np.zeros((*places.shape, gradient.shape[-1]), gradient.dtype)
+    result[places] = gradient[0]
+    return result
+
+
+def _run(
+    asked: Fields, fields: Fields, hidden: Array, head: str, backward: Backward, places: Array | None
+) -> Gradients:
     value = sum(((gradient * fields[name]).sum() for name, gradient in asked.items()), np.zeros((), hidden.dtype))
     by_fields = {name: asked.get(name, np.zeros_like(array)) for name, array in fields.items()}
     if "loss" in fields:
         for name, gradient in loss_vjp(by_fields.pop("loss"), head, fields, backward).items():
             by_fields[name] = by_fields[name] + gradient
     top = HEAD_VJPS[head](by_fields, hidden, backward)
-    below = encode_vjp(top.last_hidden_state, backward)
+    below = encode_vjp(_spread(places, top.last_hidden_state), backward)
     embeddings = below.embeddings
     if top.word is not None:
         embeddings = replace(embeddings, word=embeddings.word + top.word)

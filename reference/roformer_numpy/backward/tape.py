@@ -69,10 +69,13 @@ def _noting(name: str, function: Callable[..., Any], tape: Tape) -> Callable[...
 
 
 def _noting_dropout(dropout: Callable[..., Any], tape: Tape) -> Callable[..., Any]:
-    """Dropout keeps its generator as it stands before it draws: the gradient draws the same numbers again."""
+    """Dropout keeps its generator as it stands before it draws: the gradient draws the same numbers again.
+
+    A rate of 0 or 1 draws nothing, and a copy of a generator takes longer than a small model's layer norm.
+    """
 
     def noted(x: Any, rate: float, generator: Any) -> Any:
-        tape.calls.append(("dropout", (rate, copy.deepcopy(generator))))
+        tape.calls.append(("dropout", (rate, copy.deepcopy(generator) if 0.0 < rate < 1.0 else generator)))
         return dropout(x, rate, generator)
 
     return noted
