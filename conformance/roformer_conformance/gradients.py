@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .budget import judge
+from .budget import Verdict, judge
 from .oracle import Oracle, schema
 from .protocol import Array, Model, Outputs
 from .strategies import Case
-from .trial import Trial, expect, raise_unless_passed
+from .trial import Trial, Violation, expect, raise_unless_passed
+from .wrong_slopes import explain
 
 Weights = Mapping[str, Array]
 
@@ -75,7 +76,16 @@ def agree(
         verdict = judge(name, got[name], reference, honest, trial.dtype, None, factor * trial.k)
         if expected is None:
             trial.grade = max(trial.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
+        if not verdict.passed:
+            _raise_explained(verdict, what, got, exact if expected is None else expected, inputs)
+
+
+def _raise_explained(verdict: Verdict, what: str, got: Outputs, right: Outputs, inputs: Mapping[str, Any]) -> None:
+    """Raise the verdict, and say in numbers in what way the gradients are wrong."""
+    try:
         raise_unless_passed(verdict, what)
+    except Violation as violation:
+        raise Violation(f"{violation}; {explain(got, right, inputs)}", violation.grade) from violation
 
 
 def backward_order(names: Mapping[str, Any]) -> list[str]:

@@ -195,3 +195,36 @@ def test_an_item_of_pytest_tells_the_diagnosis() -> None:
     item = next(item for item in mark.args[1] if item.id == "ROT-2.2/gauge[base-float32]")
     with pytest.raises(AssertionError, match=r"first output that differs: attentions\.0"):
         item.values[0]()
+
+
+class Constant(NumpyAdapter):
+    """Returns the right shapes, and one number in all of them; `traces` False hides what is inside."""
+
+    def __init__(self, value: float, *, traces: bool = True) -> None:
+        super().__init__("equations")
+        self.value, self.traces = value, traces
+
+    def load(self, head, config, weights, dtype):
+        """A model that computes for nothing."""
+        model = super().load(head, config, weights, dtype)
+
+        def call(inputs, *, style, options):
+            shown = model(inputs, style=style, options=options)
+            hidden = () if self.traces else ("hidden_states", "attentions")
+            return {name: self._filled(shown[name]) for name in shown if name not in hidden}
+
+        return call
+
+    def _filled(self, value):
+        return tuple(map(self._filled, value)) if isinstance(value, tuple) else np.full_like(value, self.value)
+
+
+@pytest.mark.parametrize(("value", "traces"), [(0.0, True), (0.0, False), (0.25, True)])
+def test_constants_are_called_constants(value: float, traces: bool) -> None:
+    """No layer is said to be right, and no part to blame, where nothing is computed."""
+    check = all_checks()["NUM-1.1/parity"]
+    adapter = Constant(value, traces=traces)
+    found = diagnose(adapter, check, check.typical("base", 0), "float32", 4.0)
+    if traces:
+        assert f"nothing computed: every output is {value:g} everywhere" in found.lines[-1]
+    assert "is right" not in " ".join(found.lines)

@@ -91,8 +91,11 @@ def test_nothing_passes_for_want_of_something_to_compare() -> None:
 def test_golden_vectors_are_compared_by_the_outputs_that_are_there() -> None:
     """And by none of the others."""
     vectors = [vector for vector in load_vectors() if vector.head == "base"][:6]
-    assert {verify_vector(Lacking(), vector, "float64").status for vector in vectors} == {"passed"}
-    assert verify_vector(Lacking(Blank), vectors[0], "float64").status == "failed"
+    statuses = [verify_vector(Lacking(), vector, "float64").status for vector in vectors]
+    assert set(statuses) <= {"passed", "not_claimed"}  # one of them records nothing else
+    assert "passed" in statuses
+    blank = [verify_vector(Lacking(Blank), vector, "float64").status for vector in vectors]
+    assert blank == ["failed" if status == "passed" else status for status in statuses]
 
 
 def test_an_exception_of_that_name_is_not_claimed() -> None:

@@ -13,6 +13,7 @@ from ..protocol import Array
 from ..registry import LANGUAGE_HEADS, LOSS_HEADS, check
 from ..strategies import ANY_ACTIVATION, Case
 from ..trial import Trial, expect
+from ..wrong_slopes import scale
 
 NEEDS = ("gradients",)
 TOKENS = ("masked_lm", "causal_lm", "token_classification")
@@ -199,6 +200,8 @@ def _expect_slope(trial: Trial, case: Case, **options: Any) -> None:
     change, uncertain, moved = slope(trial, case, inputs, along, **options)
     said = sum(float((got[name].astype(np.float64) * way).sum()) for name, way in moved.items())
     message = f"the loss changes by {change:.6g} ± {uncertain:.2g} along a direction, the gradient says {said:.6g}"
+    # a change as small as its uncertainty has no ratio to anything
+    message += f": {scale(said / change, inputs)}" if abs(change) > 100 * uncertain else ""
     expect(abs(said - change) <= uncertain, message)
 
 

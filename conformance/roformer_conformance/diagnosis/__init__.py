@@ -87,9 +87,9 @@ def _explained(
     comparison, first = differing[0], differing[0].first
     assert first is not None  # that is what differing means
     lines = [_first_line(first, k), f"that is {place_of(first.tap)}"]
-    noisy = _unequal_when_repeated(adapter, comparison.call)
-    if noisy:
-        return Diagnosis((*lines, noisy), comparison)
+    empty = _constant_line(comparison, first.tap) or _unequal_when_repeated(adapter, comparison.call)
+    if empty:
+        return Diagnosis((*lines, empty), comparison)
     likeness = looks_like(differing, others, seconds=max(0.0, ends - time.perf_counter()))
     if time.perf_counter() < ends:
         lines += _surgery_lines(adapter, comparison, first.tap, k)
@@ -108,6 +108,24 @@ def _first_line(first: Verdict, k: float) -> str:
     values = f"got {first.got:.9g}, expected {first.expected:.9g}"
     budget = f"R {first.grade:.3g} of {k:g}, budget ±{first.budget:.2g}" if np.isfinite(first.grade) else first.reason
     return f"first output that differs: {first.tap}{list(first.index)}: {values}; {budget}"
+
+
+def _constant_line(comparison: Comparison, tap: str) -> str:
+    """That an output is one number throughout: then nothing was computed, and no part of a model is to blame."""
+    same = [name for name in comparison.expected if name in comparison.got and _is_constant(comparison, name)]
+    if tap not in same:
+        return ""
+    value = comparison.got[tap].ravel()[0]
+    everything = len(same) == sum(
+        comparison.expected[name].size > 1 for name in comparison.got.keys() & comparison.expected
+    )
+    which = "every output" if everything else ", ".join(same)
+    return f"looks like: nothing computed: {which} is {value:g} everywhere, whatever goes in"
+
+
+def _is_constant(comparison: Comparison, tap: str) -> bool:
+    got, expected = comparison.got[tap], comparison.expected[tap]
+    return bool(got.size > 1 and (got == got.ravel()[0]).all() and not (expected == expected.ravel()[0]).all())
 
 
 def _unequal_when_repeated(adapter: Adapter, call: Call) -> str:

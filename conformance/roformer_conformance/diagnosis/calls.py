@@ -10,7 +10,8 @@ import numpy as np
 
 from ..budget import Verdict, judge
 from ..oracle import Oracle
-from ..protocol import Adapter, Array, Model, Outputs, flatten
+from ..partial import lacking, present, unasked
+from ..protocol import Adapter, Array, Capabilities, Model, Outputs, flatten
 from ..registry import Check
 from ..strategies import Case
 from ..trial import TRACES, Trial, query_rows, tap_position, without_warnings
@@ -36,7 +37,9 @@ class Call:
         given = {name: np.asarray(array, self.dtype) for name, array in self.weights.items()}
         model = adapter.load(self.head, dict(self.config), given, self.dtype)
         with without_warnings():
-            return flatten(model(self.inputs, style=self.style, options=dict(self.options)))
+            missing = lacking(Capabilities.of(adapter))
+            options = unasked(self.options, missing)
+            return present(flatten(model(self.inputs, style=self.style, options=options)), missing)
 
     def oracle(self) -> Oracle:
         """The judge of this call."""
