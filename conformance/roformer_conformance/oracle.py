@@ -291,5 +291,6 @@ def trained_config() -> dict[str, Any]:
 
 @cache
 def trained_weights(head: str) -> Mapping[str, Array]:
-    """Its weights under flat Hugging Face names, as float64, read once; nobody changes them."""
-    return Checkpoint(TRAINED).weights(head)
+    """Its weights under flat Hugging Face names, as float64, read once; the same ones that a draw would hold."""
+    held = Checkpoint(TRAINED).weights(head)
+    return {name: held[name] for name in schema(trained_config(), head) if name in held}

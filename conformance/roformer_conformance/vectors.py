@@ -20,7 +20,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from .budget import FAILS_AT, Verdict, judge
-from .oracle import Oracle
+from .oracle import TRAINED, Oracle, trained_weights
 from .partial import Seen, lacking, present, unasked
 from .protocol import Adapter, Array, Capabilities, Outputs, Unsupported, flatten, is_unsupported
 from .records import Record
@@ -66,6 +66,8 @@ class Vector:
 
     def weights(self) -> dict[str, Array]:
         """Flat Hugging Face names to float64 arrays, of the backbone and of this head."""
+        if self.described["weights"] == TRAINED.name:
+            return dict(trained_weights(self.head))
         stored = _stored(self.path.parent.parent / "weights" / self.described["weights"])
         owned = {
             name.partition("/")[2]: array
@@ -182,6 +184,8 @@ def _checked(path: Path, validate: Callable[[Any], Iterable[Any]], hashes: dict[
     for error in validate(described):
         raise VectorError(f"{path.name} breaks the schema at {error.json_path}: {error.message}")
     weights = path.parent.parent / "weights" / described["weights"]
+    if described["weights"] == TRAINED.name:  # it lies in the package
+        weights = TRAINED / "model.safetensors"
     for file, recorded in ((path.with_suffix(".safetensors"), "sha256"), (weights, "weights_sha256")):
         if file not in hashes:
             hashes[file] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

@@ -49,7 +49,7 @@ def agrees_on_large_scores(trial: Trial, case: Case) -> None:
     masks=("right", "irregular"), min_batch=2, max_batch=2, min_seq_len=6, max_seq_len=9, **trained_config(),
 )  # fmt: skip
 def agrees_on_trained_weights(trial: Trial, case: Case) -> None:
-    """A trained model, whose few large features and sharp attention no draw has, gives the oracle's outputs."""
+    """A trained model, whose attention is sharp in some rows and spread in others, gives the oracle's outputs."""
     inputs = {**case.inputs(), **case.labels()}
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
