@@ -10,7 +10,7 @@ from .levels import UsageError
 from .protocol import Adapter, Capabilities
 from .records import Record
 from .registry import all_checks
-from .runner import run_case
+from .running import run_case
 from .vectors import load_vectors, verify_vector
 
 

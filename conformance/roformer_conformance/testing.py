@@ -10,11 +10,12 @@ from typing import Any
 from .budget import FAILS_AT
 from .expectations import Expectation, load_expectations, require_known
 from .failures import Examiner
+from .planning import plan, runs
 from .plugin import ConformanceCheck
 from .protocol import Adapter, Capabilities
 from .records import Record
 from .registry import all_checks
-from .runner import plan, run_job, runs
+from .running import run_job
 from .vectors import Vector, load_vectors, verify_vector
 
 

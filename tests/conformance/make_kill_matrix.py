@@ -18,9 +18,10 @@ from pathlib import Path
 from rich.progress import track
 
 from roformer_conformance.kill_matrix import FaultRow, KillMatrix, header_line, read_matrix, row_line
+from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities
 from roformer_conformance.registry import Check, all_checks
-from roformer_conformance.runner import plan, run_job
+from roformer_conformance.running import run_job
 
 from .faults import FAULTS
 

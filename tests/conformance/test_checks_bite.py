@@ -7,9 +7,10 @@ import warnings
 import pytest
 
 from roformer_conformance.clauses import load_clauses
+from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities
 from roformer_conformance.registry import all_checks
-from roformer_conformance.runner import plan, run_job
+from roformer_conformance.running import run_job
 
 from .faults import FAULTS
 from .faults.executing import Complete

@@ -15,9 +15,9 @@ from roformer_conformance.diagnosis.calls import Call, compare
 from roformer_conformance.diagnosis.forcing import layer_alone, wrong_layers
 from roformer_conformance.diagnosis.variants import CATALOGUE
 from roformer_conformance.oracle import schema
+from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities
 from roformer_conformance.registry import all_checks
-from roformer_conformance.runner import plan
 from roformer_conformance.strategies import typical_case
 from roformer_conformance.trial import TRACES
 from roformer_conformance.weights import draw_weights

@@ -6,10 +6,10 @@ import pytest
 
 from roformer_conformance import check_implementation
 from roformer_conformance.levels import FIXED_SEED, SMOKE_HEADS, UsageError, examples, seed_for
+from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities
 from roformer_conformance.records import Record
 from roformer_conformance.registry import all_checks
-from roformer_conformance.runner import plan
 from roformer_numpy.adapter import NumpyAdapter
 
 CHECKS = all_checks().values()

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 import roformer_conformance
+from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities, is_unsupported
 from roformer_conformance.registry import all_checks
-from roformer_conformance.runner import plan, run_job
+from roformer_conformance.running import run_job
 from roformer_conformance.vectors import load_vectors, verify_vector
 from roformer_numpy.adapter import CAPABILITIES, NumpyAdapter, NumpyModel
 

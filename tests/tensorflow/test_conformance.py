@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from roformer_conformance import parametrize_with_checks
+from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities
 from roformer_conformance.registry import Check, all_checks
-from roformer_conformance.runner import plan, run_job
+from roformer_conformance.running import run_job
 from roformer_conformance.vectors import load_vectors
 from roformer_tensorflow.adapter import TensorFlowAdapter, graph_adapter, xla_adapter
 
