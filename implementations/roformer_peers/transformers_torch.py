@@ -43,7 +43,12 @@ class TorchAdapter:
         """The model from a folder; another number of labels is asked for in the documented way."""
         model_class = getattr(self.library, HEADS[head])
         overrides |= {"ignore_mismatched_sizes": True} if overrides else {}
+        overrides |= self.switches(head, path)
         return TorchModel(model_class.from_pretrained(path, **{DTYPE: getattr(torch, dtype)}, **overrides))
+
+    def switches(self, head: str, path: Any) -> dict[str, Any]:
+        """What a model is made with beside its configuration: nothing, in the library."""
+        return {}
 
 
 class TorchModel:

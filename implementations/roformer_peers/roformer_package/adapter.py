@@ -1,14 +1,26 @@
 """The package `roformer` by the author of the transformers library's RoFormer, in PyTorch."""
 
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
 import roformer
 
 from ..transformers_torch import TorchAdapter
 
 
-def Adapter() -> TorchAdapter:  # noqa: N802 # the name that the kit looks for
+class Adapter(TorchAdapter):
     """The adapter of roformer 0.4.3, on the last transformers 4 that our other peers use."""
-    # generation is written for a transformers of 2022 and works with no newer one; nothing promises it
-    claims = {"head_mask": True, "pruning": True, "generation": False, "profile": "transformers-torch-4.37"}
-    adapter = TorchAdapter("roformer_package", roformer, **claims)
-    adapter.version = f"0.4.3 (transformers {adapter.version.replace(' (', ', ')}"
-    return adapter
+
+    def __init__(self) -> None:
+        # generation is written for a transformers of 2022 and works with no newer one; nothing promises it
+        claims = {"head_mask": True, "pruning": True, "generation": False, "profile": "transformers-torch-4.37"}
+        super().__init__("roformer_package", roformer, **claims)
+        self.version = f"0.4.3 (transformers {TorchAdapter.version.replace(' (', ', ')}"
+
+    def switches(self, head: str, path: Any) -> dict[str, Any]:
+        """The pooler is there, and off unless the model is made with it."""
+        config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+        return {"add_pooling_layer": config.get("add_pooling_layer", True)} if head == "base" else {}

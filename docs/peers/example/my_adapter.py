@@ -1,0 +1,48 @@
+"""The adapter to my_roformer.py: runs in the model's own Python, and imports nothing of the suite."""
+
+import torch
+from my_roformer import RoFormer
+
+PARTS = {"query": "q", "key": "k", "value": "v", "attention.output.dense": "o", "attention.output.LayerNorm": "norm1",
+         "intermediate.dense": "up", "output.dense": "down", "output.LayerNorm": "norm2", "embeddings_project": "project",
+         "word_embeddings": "words", "token_type_embeddings": "types", "embeddings.LayerNorm": "norm"}  # fmt: skip
+SIZES = ("vocab_size", "type_vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+         "intermediate_size")  # fmt: skip
+ONLY = {"hidden_act": "gelu", "rotary_value": False, "is_decoder": False, "layer_norm_eps": 1e-12}
+
+
+class Unsupported(Exception):
+    """What is asked for is not there: the check counts as not claimed."""
+
+
+class Adapter:
+    """Called Adapter, with these four names."""
+
+    name, version = "mine", "0.1"
+    capabilities = dict(heads=["base"], hidden_states=False, attentions=False, pooler_output=False)  # noqa: C408, RUF012
+
+    def load(self, head, config, weights, dtype):
+        """A model with weights by the names of Hugging Face's PyTorch files."""
+        for name, value in ONLY.items():
+            if config.get(name, value) != value:
+                raise Unsupported(f"another {name}")
+        model = RoFormer(*(config[name] for name in SIZES)).eval()
+        unused = ("pooler", "embed_positions")
+        mine = {k: torch.tensor(array) for k, array in weights.items() if not any(part in k for part in unused)}
+        model.load_state_dict({my_name(name): tensor for name, tensor in mine.items()})
+
+        def call(inputs, *, style, options):
+            if "inputs_embeds" in inputs:
+                raise Unsupported("inputs_embeds")
+            with torch.no_grad():
+                return {"last_hidden_state": model(**{k: torch.tensor(v) for k, v in inputs.items()}).numpy()}
+
+        return call
+
+
+def my_name(name):
+    """The model's name for a weight."""
+    name = name.replace("encoder.layer.", "layers.").replace("attention.self.", "")
+    for theirs in sorted(PARTS, key=len, reverse=True):
+        name = name.replace(theirs, PARTS[theirs])
+    return name.removeprefix("embeddings.")
