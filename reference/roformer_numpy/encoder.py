@@ -88,9 +88,9 @@ def encode(
     """
     forward = _prepare(inputs, weights, config, components, causal)
     hidden = embed(forward, weights.embeddings)
-    hidden_states, results = [hidden], []
+    hidden_states, results = [_wanted(hidden, inputs.computed)], []
     for result in _run_layers(hidden, weights, forward):
-        hidden_states.append(result.hidden)
+        hidden_states.append(_wanted(result.hidden, inputs.computed))
         results.append(result)
     crossed = [result.cross_probs for result in results if result.cross_probs is not None]
     return Encoded(
@@ -109,6 +109,11 @@ def embed(forward: Forward, weights: Embeddings[Array]) -> Array:
     summed = components.add_token_types(words, weights.token_type, inputs.token_type_ids)
     x = forward.dropout(forward.layer_norm(summed, weights.layer_norm))
     return x if weights.project is None else forward.dense(x, weights.project)
+
+
+def _wanted(hidden: Array, computed: Array | None) -> Array:
+    """The states with 0 at the positions that the caller does without."""
+    return hidden if computed is None else np.where(computed[:, :, None], hidden, np.zeros((), hidden.dtype))
 
 
 def run_layer(hidden: Array, layer: Layer[Array], number: int, forward: Forward) -> LayerResult:

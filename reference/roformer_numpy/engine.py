@@ -7,6 +7,7 @@ engine was not written for.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from typing import Any
@@ -18,7 +19,7 @@ from .config import RoFormerConfig
 from .encoder import Encoded, Forward, embed
 from .errors import InputError
 from .inputs import Inputs
-from .weights import Array, Weights, map_leaves
+from .weights import Array, Dense, LayerNorm, Weights, map_leaves
 
 THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 
@@ -32,6 +33,7 @@ class Engine:
     def __init__(self, weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool) -> None:
         self.weights, self.config, self.components, self.causal = weights, config, components, causal
         self._packed: Any = None
+        self._dense: dict[int, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, pickled or deep, packs its own weights: addresses mean nothing elsewhere."""
@@ -50,21 +52,62 @@ class Engine:
         """What encoder.encode returns for the same arguments."""
         from .kernels.engine.model import Tokens
 
-        batch, seq_len = inputs.token_type_ids.shape
-        tokens = Tokens.of(inputs.attention_mask, self.causal)
-        states = self._run(inputs, tokens, keep=inputs.output_hidden_states)
-        shaped = states.reshape(-1, batch, seq_len, self.config.hidden_size)
+        tokens, computed = Tokens.of(inputs.attention_mask, self.causal, inputs.computed), inputs.computed
+        states = self._run(self._embedded(inputs), tokens, inputs.token_type_ids.shape[1], inputs.output_hidden_states)
+        shape = (len(states), *inputs.token_type_ids.shape, self.config.hidden_size)
+        if computed is None:
+            shaped = states.reshape(shape)
+        else:
+            shaped = np.zeros(shape, np.float32)
+            shaped[:, computed] = states
         hidden_states = tuple(shaped) if inputs.output_hidden_states else None
         return Encoded(shaped[-1], hidden_states, None, None, None)
 
-    def _run(self, inputs: Inputs, tokens: Any, keep: bool) -> Array:
+    def encode_sequences(self, sequences: list[Array], types: list[Array]) -> list[Array]:
+        """The last states of several sequences, (length, H) each, computed together without padding."""
+        from .kernels.engine.model import Tokens
+
+        lengths = np.array([len(ids) for ids in sequences])
+        ids, segments = np.concatenate(sequences)[None], np.concatenate(types)[None]
+        embedded = self._embedded(Inputs(ids, None, np.ones(ids.shape, bool), segments))
+        states = self._run(embedded, Tokens.of_lengths(lengths, self.causal), int(lengths.max()), keep=False)[0]
+        # copies: somebody who keeps one sequence does not keep them all
+        return [part.copy() for part in np.split(states, np.cumsum(lengths)[:-1])]
+
+    def dense(
+        self, x: Array, weights: Dense[Array], activation: str = "", norm: LayerNorm[Array] | None = None
+    ) -> Array:
+        """LayerNorm(activation(x · kernel + bias)), the last two where they are asked for."""
+        return self._product(x, weights.kernel, weights.kernel, weights.bias, activation, norm)
+
+    def vocabulary(self, x: Array, decoder: Array, bias: Array) -> Array:
+        """x · decoderᵀ + bias."""
+        return self._product(x, decoder, decoder.T, bias)
+
+    def _product(
+        self, x: Array, stored: Array, kernel: Array, bias: Array, activation: str = "",
+        norm: LayerNorm[Array] | None = None,
+    ) -> Array:  # fmt: skip
+        """`stored` is the array of the weights that `kernel` views."""
+        from .kernels.engine.dense import PackedDense, run_dense
+
+        with _packing[0]:
+            packed = self._dense.get(id(bias))  # the engine keeps the weights, so the number stays this array's
+            if packed is None:
+                for array in (stored, bias):
+                    _freeze(array)
+                packed = self._dense[id(bias)] = PackedDense.of(kernel, bias)
+        threads = 1 if x.size * packed.width < SERIAL_WORK else thread_count()
+        with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
+        return run_dense(x, packed, threads, activation, with_norm)
+
+    def _run(self, embedded: Array, tokens: Any, seq_len: int, keep: bool) -> Array:
         """The states of all tokens: of every layer (layers + 1, tokens, H), or of the last one (1, tokens, H)."""
         from .kernels.engine.model import run_layers
 
         config, layers = self.config, self._layers
         states = np.empty((config.num_hidden_layers + 1 if keep else 1, tokens.count, config.hidden_size), np.float32)
-        states[0] = self._embedded(inputs).reshape(tokens.count, -1)
-        seq_len = inputs.token_type_ids.shape[1]
+        states[0] = embedded
         work = tokens.count * layers.hidden * (4 * layers.hidden + 2 * layers.inner) * config.num_hidden_layers
         threads = 1 if work < SERIAL_WORK else thread_count()
         run_layers(
@@ -74,8 +117,14 @@ class Engine:
         return states
 
     def _embedded(self, inputs: Inputs) -> Array:
+        """hidden_states[0] of the positions that are computed, (tokens, H)."""
+        if inputs.computed is not None:
+            inputs = _flattened(inputs, inputs.computed)
         forward = Forward(inputs, self.config, self.components, self.causal, (np.empty(0), np.empty(0)))
-        return embed(forward, self.weights.embeddings)
+        weights = self.weights.embeddings
+        x = embed(forward, dataclasses.replace(weights, project=None))
+        x = x.reshape(-1, x.shape[-1])
+        return x if weights.project is None else self.dense(x, weights.project)
 
     def _rotation(self, seq_len: int) -> tuple[Array, Array]:
         cos, sin = self.components.rotary_table(np.arange(seq_len), self.config.head_dim, np.float32)
@@ -91,8 +140,23 @@ class Engine:
         from .kernels.engine.model import pack_layers
 
         for layer in self.weights.encoder:  # changed in place, they would no longer be what was packed
-            map_leaves(lambda _name, array: array.setflags(write=False), layer)
+            map_leaves(lambda _name, array: _freeze(array), layer)
         return pack_layers(self.weights.encoder, self.config.head_dim, self.config.rotary_value)
+
+
+def _freeze(array: Array) -> None:
+    array.setflags(write=False)
+
+
+def _flattened(inputs: Inputs, computed: Array) -> Inputs:
+    """What embeddings read of the given positions, as one row."""
+    ids, embeds = inputs.input_ids, inputs.inputs_embeds
+    return dataclasses.replace(
+        inputs,
+        input_ids=None if ids is None else ids[computed][None],
+        inputs_embeds=None if embeds is None else embeds[computed][None],
+        token_type_ids=inputs.token_type_ids[computed][None],
+    )
 
 
 # One model at a time is packed. A child forked meanwhile has no thread that would let go of the lock, so it gets a new.

@@ -9,15 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Protocol, cast
+
+import numpy as np
 
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded
 from .inputs import Inputs
-from .weights import Array, Dense, LanguageModelHead, SequenceHead, Weights
+from .weights import Array, Dense, LanguageModelHead, LayerNorm, SequenceHead, Weights
 
 Fields = dict[str, Array]
+
+
+class Products(Protocol):
+    """Who computes the products of a head, where it is not the components."""
+
+    def dense(
+        self, x: Array, weights: Dense[Array], activation: str = "", norm: LayerNorm[Array] | None = None
+    ) -> Array:
+        """LayerNorm(activation(x · kernel + bias)), the last two where they are asked for."""
+
+    def vocabulary(self, x: Array, decoder: Array, bias: Array) -> Array:
+        """x · decoderᵀ + bias."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +42,23 @@ class HeadContext:
     weights: Weights[Array]
     config: RoFormerConfig
     components: Components
+    products: Products | None = None
 
-    def dense(self, x: Array, weights: Dense[Array]) -> Array:
-        """x · kernel + bias."""
-        return self.components.dense(x, weights.kernel, weights.bias)
+    def dense(
+        self, x: Array, weights: Dense[Array], activation: str = "", norm: LayerNorm[Array] | None = None
+    ) -> Array:
+        """x · kernel + bias, then the activation and the LayerNorm where they are asked for."""
+        if self.products:
+            return self.products.dense(x, weights, activation, norm)
+        x = self.components.dense(x, weights.kernel, weights.bias)
+        x = self.components.activate(x, activation) if activation else x
+        return self.components.layer_norm(x, norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else x
+
+    def vocabulary(self, x: Array, decoder: Array, bias: Array) -> Array:
+        """x · decoderᵀ + bias, a number for every token of the vocabulary."""
+        if self.products:
+            return self.products.vocabulary(x, decoder, bias)
+        return self.components.dense(x, decoder.T, bias)
 
     def dropout(self, x: Array) -> Array:
         """Dropout of hidden features."""
@@ -43,36 +70,56 @@ def base(encoded: Encoded, context: HeadContext) -> Fields:
     hidden, pooler = encoded.last_hidden_state, context.weights.pooler
     if pooler is None:
         return {"last_hidden_state": hidden}
-    pooled = context.components.activate(context.dense(hidden[:, 0], pooler), "tanh")
-    return {"last_hidden_state": hidden, "pooler_output": pooled}
+    return {"last_hidden_state": hidden, "pooler_output": context.dense(hidden[:, 0], pooler, "tanh")}
 
 
 def language_model(encoded: Encoded, context: HeadContext) -> Fields:
     """Dense H→E, hidden_act, LayerNorm over E, times the transposed word embeddings, plus bias (HEAD-1)."""
-    head, config, components = cast(LanguageModelHead[Array], context.weights.head), context.config, context.components
-    x = components.activate(context.dense(encoded.last_hidden_state, head.transform), config.hidden_act)
-    x = components.layer_norm(x, head.layer_norm.gamma, head.layer_norm.beta, config.layer_norm_eps)
+    head = cast(LanguageModelHead[Array], context.weights.head)
     decoder = context.weights.embeddings.word if head.decoder is None else head.decoder
-    return {"logits": components.dense(x, decoder.T, head.bias)}
+
+    def logits(hidden: Array) -> Array:
+        x = context.dense(hidden, head.transform, context.config.hidden_act, head.layer_norm)
+        return context.vocabulary(x, decoder, head.bias)
+
+    return {"logits": where_asked(logits, encoded.last_hidden_state, context.inputs)}
+
+
+def where_asked(logits: Callable[[Array], Array], hidden: Array, inputs: Inputs) -> Array:
+    """logits(hidden) of the positions that are wanted.
+
+    Returns:
+        (batch, seq_len, classes), 0 at positions that the call leaves out; with `logits_at` (batch, n, classes) for
+        positions (batch, n), or (n, classes), in row-major order, for a mask that is True n times.
+    """
+    at = inputs.logits_at
+    if at is not None:
+        return logits(hidden[at] if at.dtype == bool else np.take_along_axis(hidden, at[:, :, None], axis=1))
+    if inputs.computed is None:
+        return logits(hidden)
+    found = logits(hidden[inputs.computed])
+    result = np.zeros((*hidden.shape[:2], found.shape[-1]), found.dtype)
+    result[inputs.computed] = found
+    return result
 
 
 def sequence_classification(encoded: Encoded, context: HeadContext) -> Fields:
     """The first position: dropout, Dense, hidden_act, dropout, Dense → (batch, num_labels) (HEAD-2)."""
     head = cast(SequenceHead[Array], context.weights.head)
-    x = context.dense(context.dropout(encoded.last_hidden_state[:, 0]), head.dense)
-    x = context.components.activate(x, context.config.hidden_act)
+    x = context.dense(context.dropout(encoded.last_hidden_state[:, 0]), head.dense, context.config.hidden_act)
     return {"logits": context.dense(context.dropout(x), head.output)}
 
 
 def token_classification(encoded: Encoded, context: HeadContext) -> Fields:
     """Every position: dropout, Dense → (batch, seq_len, num_labels) (HEAD-3)."""
-    x = context.dropout(encoded.last_hidden_state)
-    return {"logits": context.dense(x, cast(Dense[Array], context.weights.head))}
+    head, x = cast(Dense[Array], context.weights.head), context.dropout(encoded.last_hidden_state)
+    return {"logits": where_asked(lambda hidden: context.dense(hidden, head), x, context.inputs)}
 
 
 def question_answering(encoded: Encoded, context: HeadContext) -> Fields:
     """Every position: Dense → 2, the logits of start and end (HEAD-4)."""
-    logits = context.dense(encoded.last_hidden_state, cast(Dense[Array], context.weights.head))
+    head = cast(Dense[Array], context.weights.head)
+    logits = where_asked(lambda hidden: context.dense(hidden, head), encoded.last_hidden_state, context.inputs)
     return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
 
 

@@ -26,6 +26,8 @@ class Inputs:
     encoder_hidden_states: Array | None = None  # (batch, encoder_len, hidden_size)
     encoder_attention_mask: Array | None = None  # bool (batch, encoder_len)
     past_key_values: Cache | None = None  # a layer: key, value (batch, heads, past_len, head_dim), then the cross pair
+    logits_at: Array | None = None  # positions, int64 (batch, n), or which, bool (batch, seq_len)
+    computed: Array | None = None  # which positions are wanted, bool (batch, seq_len); None: all, the others are 0
     labels: Array | None = None
     start_positions: Array | None = None  # int64 (batch,)
     end_positions: Array | None = None  # int64 (batch,)

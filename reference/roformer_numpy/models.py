@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import checkpoints, surgery
+from . import checkpoints, ragged, surgery
 from .arithmetic import components_named
 from .backward import Gradients, gradients_of
 from .backward.table import Derivatives, derivatives_for
@@ -25,10 +25,12 @@ from .generation import generate
 from .heads import HEAD_FUNCTIONS, LOSS_FUNCTIONS, HeadContext
 from .inputs import Inputs
 from .outputs import ModelOutput
+from .ragged import BATCH_TOKENS
 from .validation import bind, is_causal, validate
 from .weights import Array, Weights, initialize
 
 DTYPES = ("float32", "float64")
+LEFT_OUT = ("logits_at", "padding")
 
 
 class RoFormerBase:
@@ -76,7 +78,10 @@ class RoFormerBase:
                 end_positions), training, in this order; or one list, tuple or mapping of them.
             named: the same by keyword. By keyword alone: generator (a numpy Generator or a seed: dropout's randomness
                 when training=True) and, for base and causal language models, encoder_hidden_states,
-                encoder_attention_mask, past_key_values, use_cache.
+                encoder_attention_mask, past_key_values, use_cache; for masked and causal language models logits_at:
+                positions (batch, n), whose logits are then (batch, n, vocab_size), or a mask (batch, seq_len) of bool
+                that is True k times, in row-major order (k, vocab_size); and padding: "skip" computes no masked
+                position that the head does not read (such are 0 in states and logits), "compute" all, the default.
 
         Returns:
             ModelOutput, or the tuple of its present fields when return_dict is False.
@@ -91,6 +96,38 @@ class RoFormerBase:
         with np.errstate(all="ignore"):
             output = self._output(checked, self._encode(checked))
         return output if checked.return_dict else output.to_tuple()
+
+    def encode(self, sequences: Any, token_type_ids: Any = None, *, batch_tokens: int = BATCH_TOKENS) -> list[Array]:
+        """The last hidden states of sequences of any lengths, computed without padding.
+
+        Args:
+            sequences: a list of sequences of token ids, each of 1 to max_position_embeddings.
+            token_type_ids: segments in the same shape; 0 by default.
+            batch_tokens: how many tokens are computed at once, which bounds the memory; a longer sequence is computed
+                by itself.
+
+        Returns:
+            for each sequence, in the order given, (its length, hidden_size): what a call with it alone returns as
+            last_hidden_state[0]. `[states[0] for states in …]` are the first tokens', `states.mean(axis=0)` is a mean
+            over no padding.
+
+        Raises:
+            InputError, InputTypeError: naming the sequence, the value and what is allowed.
+        """
+        checked = ragged.checked_sequences(sequences, self.config)
+        types = ragged.checked_types(token_type_ids, checked, self.config)
+        budget, engine = ragged.checked_budget(batch_tokens), self._engine()
+        result: list[Any] = [None] * len(checked)
+        for group in ragged.groups([len(ids) for ids in checked], budget, alike=engine is None):
+            call = [checked[number] for number in group], [types[number] for number in group]
+            with np.errstate(all="ignore"):
+                states = engine.encode_sequences(*call) if engine else ragged.encode_alike(self._last_states, *call)
+            for number, found in zip(group, states, strict=True):
+                result[number] = found
+        return result
+
+    def _last_states(self, inputs: Inputs) -> Array:
+        return self._encode(inputs).last_hidden_state
 
     def gradients(self, *inputs: Any, upstream: Any = "mean", **named: Any) -> Gradients:
         """The gradients of the loss by every weight, and by inputs_embeds where these are given.
@@ -112,6 +149,9 @@ class RoFormerBase:
 
         Source: TRAIN-2, LOSS-1 to LOSS-7.
         """
+        for name in LEFT_OUT:
+            if named.get(name) is not None:
+                raise InputError(f"{name} is an argument of calls, not of gradients, which need all that a loss reads")
         checked = validate(bind(self.head, inputs, named), self.config, self.head, self.dtype)
         derivatives = self.derivatives or derivatives_for(self.components)
         with np.errstate(all="ignore"):
@@ -133,7 +173,9 @@ class RoFormerBase:
         return made[1]
 
     def _output(self, inputs: Inputs, encoded: Encoded) -> ModelOutput:
-        context = HeadContext(inputs, self.weights, self.config, self.components)
+        # dropout is asked for while weights change, and then they are not worth packing
+        products = None if inputs.generator is not None else self._engine()
+        context = HeadContext(inputs, self.weights, self.config, self.components, products)
         fields = HEAD_FUNCTIONS[self.head](encoded, context)
         if inputs.labels is not None or inputs.start_positions is not None:
             loss = LOSS_FUNCTIONS[self.head](fields, context)

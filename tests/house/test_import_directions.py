@@ -114,6 +114,7 @@ DIRECTIONS = {
         "validation",
         "weights",
     },
+    "ragged": {"config", "errors", "inputs", "validation", "weights"},
     "surgery": {"config", "errors", "weights"},
     "tokenization": {"errors", "json_files"},
 }

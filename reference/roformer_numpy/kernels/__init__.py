@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 from ..components import EQUATIONS, Components
 from ..weights import Array, Attention, Dense, FeedForward, Layer, LayerNorm
 from . import activations, attention, dense, dropout, embedding, feed_forward, losses, normalization, rotary
+from .engine.dense import PackedDense, run_dense
 from .engine.machine import INSTRUCTION_SET
 from .engine.model import COLUMN_TOKENS, Tokens, pack_layers, run_layers
 
@@ -59,7 +60,7 @@ def warm_up_engine() -> float:
 
 
 def _touch_engine() -> None:
-    """Run one layer of one head in both schedules."""
+    """Run one layer of one head in both schedules, and one product."""
     row, square = np.ones(2, np.float32), np.ones((2, 2), np.float32)
     product, norm = Dense(square, row), LayerNorm(row, row)
     layer = Layer(Attention(product, product, product, product, norm), None, FeedForward(product, product, norm))
@@ -68,6 +69,7 @@ def _touch_engine() -> None:
         angles, states = np.ones((tokens, 1), np.float32), np.ones((1, tokens, 2), np.float32)
         mask = Tokens.of(np.ones((1, tokens), bool), False)
         run_layers(packed, states, mask, (angles, angles), 1e-12, False, "gelu", 1)
+    run_dense(square, PackedDense.of(square, row), 1)
 
 
 def _touch_all(x: Array) -> None:

@@ -7,11 +7,15 @@ Kernels are serial and release the interpreter lock: numba's parallel loops abor
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+from numba import types
 
 from .cache import KernelCache
+
+# What would let Python call a piece by itself: taking a whole pass apart is more code than the piece.
+UNREACHABLE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,16 +46,32 @@ def summation(function: F) -> F:
 
 
 def part(function: F) -> F:
-    """A piece of a kernel that stays a function of its own in the compiled code; kept on disk with its kernel."""
-    return _compiled(function, FASTMATH, forceinline=False)
+    """A piece of a kernel that stays a function of its own in the compiled code; kept on disk with its kernel.
+
+    Only compiled code may call it: there is nothing in it for the interpreter to enter by.
+    """
+    compiled = _compiled(function, FASTMATH, forceinline=False, **UNREACHABLE)
+    if hasattr(compiled, "get_call_template"):
+        _compile_numbers_alike(compiled)
+    return compiled
 
 
-def _compiled(function: F, fastmath: frozenset[str], forceinline: bool) -> F:
+def _compile_numbers_alike(compiled: Any) -> None:
+    """Keep numba from compiling a piece anew for every number that a call spells out."""
+    template_for, unliteral = compiled.get_call_template, cast(Any, types.unliteral)
+
+    def for_any_number(args: tuple[Any, ...], kws: Any) -> Any:
+        return template_for(tuple(unliteral(kind) for kind in args), kws)
+
+    compiled.get_call_template = for_any_number
+
+
+def _compiled(function: F, fastmath: frozenset[str], forceinline: bool, **options: bool) -> F:
     # numpy's error model returns inf and nan where Python would raise, and only so do loops with divisions vectorise;
     # nor does a loop that calls a function, and without being forced LLVM would call erf
     loop: Any = function
     njit: Any = numba.njit
-    compiled = njit(nogil=True, error_model="numpy", fastmath=set(fastmath), forceinline=forceinline)(loop)
+    compiled = njit(nogil=True, error_model="numpy", fastmath=set(fastmath), forceinline=forceinline, **options)(loop)
     if compiled is loop:  # NUMBA_DISABLE_JIT: there is nothing but the loop
         loop.py_func = loop
     return compiled

@@ -14,6 +14,7 @@ from ..errors import InputError, InputTypeError, shown
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "head_mask", "inputs_embeds")
 SWITCHES = ("output_attentions", "output_hidden_states", "return_dict")
 DECODER = ("encoder_hidden_states", "encoder_attention_mask", "past_key_values", "use_cache")
+LANGUAGE_MODELS = ("masked_lm", "causal_lm")
 LABELS = {"base": (), "question_answering": ("start_positions", "end_positions")}
 
 Arguments = dict[str, Any]
@@ -25,8 +26,9 @@ def argument_order(head: str) -> tuple[str, ...]:
 
 
 def keyword_only(head: str) -> tuple[str, ...]:
-    """The arguments that have no position: the decoder's (DEC-5.4) and the randomness of dropout."""
-    return (*(DECODER if head in ("base", "causal_lm") else ()), "generator")
+    """The arguments that have no position: the decoder's (DEC-5.4), the randomness of dropout, what to leave out."""
+    decoder = DECODER if head in ("base", "causal_lm") else ()
+    return (*decoder, *(("logits_at",) if head in LANGUAGE_MODELS else ()), "generator", "padding")
 
 
 def bind(head: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Arguments:

@@ -5,6 +5,7 @@ Every rule stands in front of every kernel and costs a few passes over arrays of
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .arrays import expect_rank, expect_shape, floats, integers, mask, reals
 from .binding import Arguments
 from .decoder import cache, encoder_states, is_causal
 from .labels import labels_of
+from .left_out import computed_positions, logits_at
 
 Shape = tuple[int, ...]
 
@@ -48,7 +50,7 @@ def validate(given: Arguments, config: RoFormerConfig, head: str, dtype: DTypeLi
     _refuse_too_long(name, seq_len, past, config)
     token_types = _token_type_ids(given, config, lead, axes)
     attention_mask = _attention_mask(given, (*lead[:-1], past + seq_len), axes)
-    return Inputs(
+    inputs = Inputs(
         # choices become rows of the batch; for every other model these shapes stay as they are
         input_ids=sequence.reshape(-1, seq_len) if name == "input_ids" else None,
         inputs_embeds=sequence.reshape(-1, *sequence.shape[-2:]) if name == "inputs_embeds" else None,
@@ -58,9 +60,11 @@ def validate(given: Arguments, config: RoFormerConfig, head: str, dtype: DTypeLi
         past_key_values=cached,
         num_choices=lead[1] if head == "multiple_choice" else None,
         **encoder_states(given, config, cached, batch, dtype),
+        logits_at=logits_at(given, lead),
         **labels_of(given, config, head, lead, dtype),
         **_switches(given, config, head),
     )
+    return dataclasses.replace(inputs, computed=computed_positions(given, inputs, config, head))
 
 
 def _sequence(given: Arguments, config: RoFormerConfig, axes: tuple[str, ...], dtype: DTypeLike) -> tuple[str, Array]:

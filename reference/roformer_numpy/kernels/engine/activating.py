@@ -1,4 +1,4 @@
-"""Every activation in float32, as five loops over the columns of one panel; each adds the bias first.
+"""Every activation in float32, and none, as six loops over the columns of one panel; each adds the bias first.
 
 Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) · σ(x · (a + b·x²)) + s:
 
@@ -25,7 +25,7 @@ from ..jit import part
 from .machine import PANEL
 from .single import exp, gelu, sigmoid
 
-BY_GELU, BY_SIGMOID, BY_STEP, BY_SLOPES, BY_MISH = range(5)
+BY_GELU, BY_SIGMOID, BY_STEP, BY_SLOPES, BY_MISH, BY_NOTHING = range(6)
 GELU_NEW_ROOT = math.sqrt(2.0 / math.pi)
 CUBIC = 0.044715
 # Beyond this argument tanh(ln(1 + eˣ)) rounds to 1.
@@ -58,6 +58,7 @@ ACTIVATIONS = {
     "relu": _activation(BY_SLOPES, 1.0, 0.0),
     "selu": _activation(BY_SLOPES, SELU_SCALE, SELU_SCALE * SELU_ALPHA),
     "mish": _activation(BY_MISH),
+    "": _activation(BY_NOTHING),
 }
 
 
@@ -75,8 +76,16 @@ def activate(activation: Activation, values: Array, rows: int, first: int, bias:
             _by_step(target, shift, numbers[0], numbers[1], numbers[2])
         elif activation.loop == BY_SLOPES:
             _by_slopes(target, shift, numbers[0], numbers[1])
-        else:
+        elif activation.loop == BY_MISH:
             _by_mish(target, shift)
+        else:
+            _by_nothing(target, shift)
+
+
+@part
+def _by_nothing(x: Array, bias: Array) -> None:
+    for column in range(PANEL):
+        x[column] += bias[column]
 
 
 @part

@@ -77,6 +77,18 @@ class Tokens:
             table, sequence_of = np.ascontiguousarray(table[:, computed.ravel()]), sequence_of[computed.ravel()]
         return cls(table, sequence_of, keys_from, panels_from)
 
+    @classmethod
+    def of_lengths(cls, lengths: Array, causal: bool) -> Tokens:
+        """The tokens of sequences that stand one after the other, all of them visible."""
+        keys_from, panels_from = _starts(lengths), _starts((lengths + PANEL - 1) // PANEL)
+        sequence_of = np.repeat(np.arange(len(lengths)), lengths)
+        table = np.zeros((5, len(sequence_of)), np.int64)
+        table[KEY] = np.arange(len(sequence_of))
+        table[POSITION] = table[KEY] - keys_from[sequence_of]
+        table[PLACE] = panels_from[sequence_of] * PANEL + table[POSITION]
+        table[VISIBLE] = table[POSITION] + 1 if causal else lengths[sequence_of]
+        return cls(table, sequence_of, keys_from, panels_from)
+
     @property
     def count(self) -> int:
         """How many tokens there are."""

@@ -17,6 +17,13 @@ def add_normalize(x: Array, bias: Array, residual: Array, gamma: Array, beta: Ar
     width = result.shape[0]
     for column in range(width):
         x[column] = x[column] + bias[column] + residual[column]
+    normalize_row(x, gamma, beta, eps, result)
+
+
+@part
+def normalize_row(x: Array, gamma: Array, beta: Array, eps: float, result: Array) -> None:
+    """result ← LayerNorm(x), in float64; it may be x itself."""
+    width = result.shape[0]
     mean = sum_of(x.ctypes.data, width) / width
     scale = 1.0 / math.sqrt(sum_of_squares(x.ctypes.data, width, mean) / width + eps)
     for column in range(width):

@@ -1,0 +1,146 @@
+"""One product over packed weights with what follows it: bias, activation, LayerNorm.
+
+Heads, and the projection of embeddings, are such products. Threads share them by groups of panels; with many rows also
+by blocks of rows, the blocks of one group one after the other, so that its panels are read from memory once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ...weights import Array
+from ..announcing import announced
+from ..arrays import readable
+from ..jit import kernel, part
+from .activating import ACTIVATIONS, Activation, activate
+from .machine import PANEL
+from .panels import aligned, lengthened, packed, panels_for
+from .products import FLOAT_BYTES, multiply_panel
+from .rows import normalize_row
+from .tasks import enter, finish, new_counters, take, wait
+from .workers import WORKERS
+
+# Of a task: enough panels that a row is written in long strips, few enough that they stay in the second-level cache.
+SHARE, BLOCK_ROWS = 4, 128
+# Products that are narrower than this many groups are shared panel by panel.
+FEW_GROUPS = 16
+NORM_ROWS = 16
+
+
+@dataclass(frozen=True)
+class PackedDense:
+    """A packed kernel (depth, width) and its bias."""
+
+    panels: Array
+    bias: Array
+    width: int
+
+    @classmethod
+    def of(cls, kernel: Array, bias: Array) -> PackedDense:
+        """Pack a kernel (depth, width), in whatever order it lies in memory, and its bias (width,)."""
+        return cls(packed(kernel), lengthened(bias), len(bias))
+
+
+class Product(NamedTuple):
+    """One product and what follows; n rows."""
+
+    counters: Array
+    x: Array  # (n, depth)
+    panels: int  # their address
+    bias: Array  # (width in whole panels,)
+    activation: Activation
+    gamma: Array  # (width,), or (0,) where nothing is normalized
+    beta: Array
+    eps: float
+    share: int  # panels of a task
+    scratch: Array  # (threads, rows of a block, share · PANEL)
+    result: Array  # (n, width)
+
+
+def run_dense(
+    x: Array, weights: PackedDense, threads: int, activation: str = "", norm: tuple[Array, Array, float] | None = None
+) -> Array:
+    """LayerNorm(activation(x · kernel + bias)), the last two where they are asked for.
+
+    Args:
+        x: (…, depth) float32.
+        weights: the packed product.
+        threads: how many may take part; the result does not depend on it.
+        activation: hidden_act, or nothing.
+        norm: gamma, beta and eps.
+
+    Returns:
+        (…, width) float32.
+    """
+    rows = readable(x, np.float32).reshape(-1, x.shape[-1])
+    result = np.empty((len(rows), weights.width), np.float32)
+    if len(rows):
+        share = SHARE if panels_for(weights.width) >= FEW_GROUPS * SHARE else 1
+        block = min(BLOCK_ROWS, len(rows))
+        threads = min(threads, -(-panels_for(weights.width) // share) * -(-len(rows) // block))
+        gamma, beta, eps = norm or (_NOTHING, _NOTHING, 0.0)
+        product = Product(
+            new_counters(2), rows, weights.panels.ctypes.data, weights.bias, ACTIVATIONS[activation],
+            readable(gamma, np.float32), readable(beta, np.float32), float(eps), share,
+            aligned(threads, block, share * PANEL), result,
+        )  # fmt: skip
+        with announced():
+            WORKERS.run(threads, multiply_all, (product,))
+    return result.reshape(*x.shape[:-1], weights.width)
+
+
+_NOTHING = np.empty(0, np.float32)
+
+
+@kernel
+def multiply_all(p: Product) -> None:
+    """Compute `result`; run by any number of threads at once. Counters: a phase for the product, one for LayerNorm."""
+    thread = enter(p.counters)
+    if thread >= p.scratch.shape[0]:
+        return
+    rows, width = p.result.shape
+    blocks = (rows + p.scratch.shape[1] - 1) // p.scratch.shape[1]
+    tasks = blocks * ((width + p.share * PANEL - 1) // (p.share * PANEL))
+    while True:
+        task = take(p.counters, 0)
+        if task >= tasks:
+            break
+        _multiply_group(p, p.scratch[thread], task // blocks * p.share, task % blocks * p.scratch.shape[1])
+        finish(p.counters, 0)
+    wait(p.counters, 0, tasks)
+    if p.gamma.shape[0]:
+        _normalize_all(p)
+
+
+@part
+def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
+    """The panels from `panel` on for the rows from `first` on; a block of scratch is copied to where it belongs."""
+    depth, width = p.x.shape[1], p.result.shape[1]
+    rows, start = min(scratch.shape[0], p.x.shape[0] - first), panel * PANEL
+    columns = min(p.share * PANEL, width - start)
+    for number in range((columns + PANEL - 1) // PANEL):
+        weights = p.panels + FLOAT_BYTES * (panel + number) * depth * PANEL
+        target = scratch.ctypes.data + FLOAT_BYTES * number * PANEL
+        multiply_panel(rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth)
+        activate(p.activation, scratch, rows, number * PANEL, p.bias[start:])
+    for row in range(rows):
+        source, result = scratch[row], p.result[first + row]
+        for column in range(columns):
+            result[start + column] = source[column]
+
+
+@part
+def _normalize_all(p: Product) -> None:
+    rows = p.result.shape[0]
+    tasks = (rows + NORM_ROWS - 1) // NORM_ROWS
+    while True:
+        task = take(p.counters, 1)
+        if task >= tasks:
+            break
+        for row in range(task * NORM_ROWS, min((task + 1) * NORM_ROWS, rows)):
+            normalize_row(p.result[row], p.gamma, p.beta, p.eps, p.result[row])
+        finish(p.counters, 1)
+    wait(p.counters, 1, tasks)
