@@ -1,8 +1,7 @@
 """The engine's place in the forward pass: which calls it serves, and how their arguments reach it.
 
-What it does not serve, the components compute: float64, dropout, returned attentions, head_mask, a cache,
-cross-attention, a causal mask that hides the first tokens, a batch of no rows, and all of it on processors that the
-engine was not written for.
+What it does not serve, the components compute: float64, dropout, returned attentions, head_mask, cross-attention, a
+batch of no rows, and all of it on processors that the engine was not written for.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, Forward, embed
 from .errors import InputError
-from .inputs import Inputs
+from .inputs import Cache, Inputs
 from .weights import Array, Dense, LayerNorm, Weights, map_leaves
 
 THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
@@ -41,27 +40,56 @@ class Engine:
 
     def serves(self, inputs: Inputs) -> bool:
         """Whether a call can be computed here."""
-        plain = not (inputs.output_attentions or inputs.use_cache) and all(
-            part is None
-            for part in (inputs.generator, inputs.head_mask, inputs.past_key_values, inputs.encoder_hidden_states)
-        )
-        some = len(inputs.attention_mask) > 0
-        return plain and some and not (self.causal and _blind_beginnings(inputs.attention_mask))
+        plain = all(part is None for part in (inputs.generator, inputs.head_mask, inputs.encoder_hidden_states))
+        crossed = inputs.past_key_values is not None and len(inputs.past_key_values[0]) > 2
+        return plain and not inputs.output_attentions and not crossed and len(inputs.attention_mask) > 0
 
     def encode(self, inputs: Inputs) -> Encoded:
         """What encoder.encode returns for the same arguments."""
         from .kernels.engine.model import Tokens
 
-        tokens, computed = Tokens.of(inputs.attention_mask, self.causal, inputs.computed), inputs.computed
-        states = self._run(self._embedded(inputs), tokens, inputs.token_type_ids.shape[1], inputs.output_hidden_states)
+        seq_len = inputs.token_type_ids.shape[1]
+        cache = self._new_cache(inputs)
+        # a later call may look at what is hidden now, so a cache is complete
+        tokens = Tokens.of(inputs.attention_mask, self.causal, seq_len, inputs.computed if cache is None else None)
+        embedded, positions = self._embedded(inputs, tokens.computed), inputs.attention_mask.shape[1]
+        states = self._run(embedded, tokens, positions, inputs.output_hidden_states, cache)
+        shaped = self._as_batch(states, inputs, tokens.computed)
+        hidden_states = tuple(shaped) if inputs.output_hidden_states else None
+        kept = self._layers_of(cache) if inputs.use_cache else None
+        return Encoded(shaped[-1], hidden_states, None, None, kept)
+
+    def _as_batch(self, states: Array, inputs: Inputs, computed: Array | None) -> Array:
+        """States of tokens as (layers, batch, seq_len, H), 0 where nothing is wanted."""
         shape = (len(states), *inputs.token_type_ids.shape, self.config.hidden_size)
         if computed is None:
             shaped = states.reshape(shape)
         else:
             shaped = np.zeros(shape, np.float32)
             shaped[:, computed] = states
-        hidden_states = tuple(shaped) if inputs.output_hidden_states else None
-        return Encoded(shaped[-1], hidden_states, None, None, None)
+        if inputs.computed is not None:
+            shaped[:, ~inputs.computed] = 0.0
+        return shaped
+
+    def _new_cache(self, inputs: Inputs) -> Array | None:
+        """Keys and values of all positions, (layers, 2, batch, heads, positions, d), those of earlier calls copied."""
+        past = inputs.past_key_values
+        if past is None and not inputs.use_cache:
+            return None
+        heads = [layer.attention.query.bias.size // self.config.head_dim for layer in self.weights.encoder]
+        batch, positions = inputs.attention_mask.shape
+        cache = np.empty((len(heads), 2, batch, max(heads), positions, self.config.head_dim), np.float32)
+        for layer, pair in zip(cache, past or (), strict=False):
+            for target, given in zip(layer, pair, strict=True):
+                target[:, : given.shape[1], : given.shape[2]] = given
+        return cache
+
+    def _layers_of(self, cache: Array | None) -> Cache | None:
+        """A cache as callers know it; pruned layers have fewer heads than there is room for."""
+        if cache is None:
+            return None
+        heads = [layer.attention.query.bias.size // self.config.head_dim for layer in self.weights.encoder]
+        return tuple((pair[0, :, :kept], pair[1, :, :kept]) for pair, kept in zip(cache, heads, strict=True))
 
     def encode_sequences(self, sequences: list[Array], types: list[Array]) -> list[Array]:
         """The last states of several sequences, (length, H) each, computed together without padding."""
@@ -69,7 +97,7 @@ class Engine:
 
         lengths = np.array([len(ids) for ids in sequences])
         ids, segments = np.concatenate(sequences)[None], np.concatenate(types)[None]
-        embedded = self._embedded(Inputs(ids, None, np.ones(ids.shape, bool), segments))
+        embedded = self._embedded(Inputs(ids, None, np.ones(ids.shape, bool), segments), None)
         states = self._run(embedded, Tokens.of_lengths(lengths, self.causal), int(lengths.max()), keep=False)[0]
         # copies: somebody who keeps one sequence does not keep them all
         return [part.copy() for part in np.split(states, np.cumsum(lengths)[:-1])]
@@ -101,7 +129,7 @@ class Engine:
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
         return run_dense(x, packed, threads, activation, with_norm)
 
-    def _run(self, embedded: Array, tokens: Any, seq_len: int, keep: bool) -> Array:
+    def _run(self, embedded: Array, tokens: Any, positions: int, keep: bool, cache: Array | None = None) -> Array:
         """The states of all tokens: of every layer (layers + 1, tokens, H), or of the last one (1, tokens, H)."""
         from .kernels.engine.model import run_layers
 
@@ -111,23 +139,23 @@ class Engine:
         work = tokens.count * layers.hidden * (4 * layers.hidden + 2 * layers.inner) * config.num_hidden_layers
         threads = 1 if work < SERIAL_WORK else thread_count()
         run_layers(
-            layers, states, tokens, self._rotation(seq_len), config.layer_norm_eps, config.rotary_value,
-            config.hidden_act, threads,
+            layers, states, tokens, self._rotation(positions), config.layer_norm_eps, config.rotary_value,
+            config.hidden_act, threads, cache,
         )  # fmt: skip
         return states
 
-    def _embedded(self, inputs: Inputs) -> Array:
+    def _embedded(self, inputs: Inputs, computed: Array | None) -> Array:
         """hidden_states[0] of the positions that are computed, (tokens, H)."""
-        if inputs.computed is not None:
-            inputs = _flattened(inputs, inputs.computed)
+        if computed is not None:
+            inputs = _flattened(inputs, computed)
         forward = Forward(inputs, self.config, self.components, self.causal, (np.empty(0), np.empty(0)))
         weights = self.weights.embeddings
         x = embed(forward, dataclasses.replace(weights, project=None))
         x = x.reshape(-1, x.shape[-1])
         return x if weights.project is None else self.dense(x, weights.project)
 
-    def _rotation(self, seq_len: int) -> tuple[Array, Array]:
-        cos, sin = self.components.rotary_table(np.arange(seq_len), self.config.head_dim, np.float32)
+    def _rotation(self, positions: int) -> tuple[Array, Array]:
+        cos, sin = self.components.rotary_table(np.arange(positions), self.config.head_dim, np.float32)
         return np.ascontiguousarray(cos), np.ascontiguousarray(sin)
 
     @property
@@ -186,8 +214,3 @@ def thread_count() -> int:
     if not wish.isdecimal() or not 1 <= int(wish) <= 1024:
         raise InputError(f"{THREADS_VARIABLE}={wish!r} is no number of threads from 1 to 1024")
     return int(wish)
-
-
-def _blind_beginnings(mask: Array) -> bool:
-    """Whether a sequence that shows some tokens hides its first: causality then leaves its first queries no key."""
-    return bool((mask.any(axis=1) & ~mask[:, 0]).any())

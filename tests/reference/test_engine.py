@@ -90,6 +90,17 @@ def assert_engine_agrees(model: RoFormerModel, ids: Array, mask: Array) -> None:
     assert np.abs(ours - definition).max() <= allowed
 
 
+def served(model: RoFormerModel, ids: Array, mask: Array, **options: Any) -> bool:
+    """Whether the engine computes this call."""
+    used, engine = [], model._engine()
+    assert engine is not None
+    with pytest.MonkeyPatch.context() as patch:
+        encode = engine.encode
+        patch.setattr(engine, "encode", lambda inputs: used.append(1) or encode(inputs))
+        model(ids, attention_mask=mask, **options)
+    return bool(used)
+
+
 @pytest.mark.parametrize("hidden_act", HIDDEN_ACTS)
 def test_every_activation_is_computed(hidden_act: str) -> None:
     """CFG-2: the engine has them all."""
@@ -126,9 +137,11 @@ def test_a_sequence_without_visible_tokens_sees_all_of_them_alike(causal: bool) 
 
 
 @pytest.mark.parametrize(
-    ("options", "served"),
+    ("options", "by_engine"),
     [
         ({}, True),
+        ({"use_cache": False}, True),
+        ({"padding": "skip"}, True),
         ({"output_hidden_states": True}, True),
         ({"token_type_ids": np.ones((2, 7), int)}, True),
         ({"output_attentions": True}, False),
@@ -137,24 +150,68 @@ def test_a_sequence_without_visible_tokens_sees_all_of_them_alike(causal: bool) 
     ],
     ids=str,
 )
-def test_what_the_engine_does_not_serve_the_components_compute(options: dict[str, Any], served: bool) -> None:
+def test_what_the_engine_does_not_serve_the_components_compute(options: dict[str, Any], by_engine: bool) -> None:
     """Nobody has to know: the call is the same, and who computes it is decided by what it asks for."""
-    model, (ids, mask) = strong(config_of()), example(2, 7)
-    used: list[Any] = []
-    engine = model._engine()
-    assert engine is not None
-    encode = engine.encode
-    engine.encode = lambda inputs: used.append(1) or encode(inputs)  # type: ignore[method-assign, func-returns-value]
-    model(ids, attention_mask=mask, **options)
-    assert bool(used) == served
+    assert served(strong(config_of(is_decoder=True)), *example(2, 7), **options) == by_engine
 
 
-def test_causal_masks_that_hide_the_first_token_are_left_to_the_components() -> None:
-    """There a query may see nothing of its own, and every key that causality allows alike."""
-    model, (ids, mask) = strong(config_of(is_decoder=True)), example(2, 9)
-    mask[0, :3] = 0
-    definition = states(exact(model), ids, mask)
-    assert np.abs(states(model, ids, mask) - definition).max() < 1e-5
+@pytest.mark.parametrize("seq_len", [9, 60])
+@pytest.mark.parametrize("padding", ["compute", "skip"])
+def test_causal_masks_may_hide_first_tokens(seq_len: int, padding: str) -> None:
+    """There a query sees nothing of its own, and looks evenly at what causality allows (MASK-6.1)."""
+    model, (ids, mask) = strong(config_of(is_decoder=True)), example(3, seq_len)
+    mask[0, :3], mask[1] = 0, 0
+    options = {"use_cache": False, "padding": padding}
+    definition = states(exact(model), ids, mask, **options)
+    assert served(model, ids, mask, **options)
+    assert np.abs(states(model, ids, mask, **options) - definition).max() < 1e-5
+
+
+CACHE_CHANGES = [{}, {"rotary_value": True}, {"pruned_heads": {0: [1]}}, {"embedding_size": 10}]
+
+
+@pytest.mark.parametrize("first", [1, 20, 59])
+@pytest.mark.parametrize("changes", CACHE_CHANGES, ids=str)
+def test_a_cache_continues_what_it_began(changes: dict[str, Any], first: int) -> None:
+    """States, keys and values as in float64, with masks of any pattern, in both schedules (DEC-5)."""
+    model, (ids, mask) = strong(config_of(is_decoder=True, **changes)), example(3, 60)
+    mask[0, :3], mask[1], mask[2, 5:30] = 0, 0, 0
+
+    def both_calls(of: RoFormerModel) -> list[Any]:
+        begun = of(ids[:, :first], attention_mask=mask[:, :first], use_cache=True)
+        return [begun, of(ids[:, first:], attention_mask=mask, past_key_values=begun.past_key_values)]
+
+    assert served(model, ids, mask, use_cache=True)
+    for ours, definition in zip(both_calls(model), both_calls(exact(model)), strict=True):
+        assert np.abs(ours.last_hidden_state - definition.last_hidden_state).max() < 1e-5
+        for layer, expected in zip(ours.past_key_values, definition.past_key_values, strict=True):
+            assert [array.shape for array in layer] == [array.shape for array in expected]
+            assert all(np.abs(array - one).max() < 1e-5 for array, one in zip(layer, expected, strict=True))
+
+
+def test_two_continuations_of_one_cache_do_not_disturb_each_other() -> None:
+    """A cache is never written to after it was returned."""
+    model, (ids, _) = strong(config_of(is_decoder=True)), example(2, 8)
+    begun = model(ids, use_cache=True).past_key_values
+    before = [array.copy() for layer in begun for array in layer]
+    first = model(ids[:, :1], past_key_values=begun).last_hidden_state
+    model(ids[:, 1:3], past_key_values=begun)
+    assert np.array_equal(model(ids[:, :1], past_key_values=begun).last_hidden_state, first)
+    assert all(map(np.array_equal, before, (array for layer in begun for array in layer)))
+
+
+def test_the_number_of_threads_changes_no_bit_of_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier keys are laid out by whoever comes."""
+    model, (ids, mask) = strong(config_of(is_decoder=True)), example(3, 90)
+    results = []
+    monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+    for threads in (1, 2, 5):
+        monkeypatch.setenv("ROFORMER_NUM_THREADS", str(threads))
+        begun = model(ids[:, :70], attention_mask=mask[:, :70], use_cache=True)
+        out = model(ids[:, 70:], attention_mask=mask, past_key_values=begun.past_key_values)
+        kept = b"".join(array.tobytes() for layer in out.past_key_values for array in layer)
+        results.append(out.last_hidden_state.tobytes() + kept)
+    assert len(set(results)) == 1
 
 
 def test_double_precision_and_other_tables_have_no_engine() -> None:

@@ -178,8 +178,7 @@ def test_encoding_sequences_together_is_encoding_each_alone(arithmetic: str, cha
     types = [[number % 2 for number in range(len(ids))] for ids in sequences]
     found = model.encode(sequences, types, batch_tokens=128)
     for ids, segments, states in zip(sequences, types, found, strict=True):
-        # a decoder keeps a cache unless told otherwise, and then the components compute
-        alone = model([ids], token_type_ids=[segments], use_cache=False).last_hidden_state[0]
+        alone = model([ids], token_type_ids=[segments]).last_hidden_state[0]
         assert states.shape == (len(ids), 24)
         assert np.array_equal(states, alone) if arithmetic == "engine" else np.allclose(states, alone, atol=1e-12)
 

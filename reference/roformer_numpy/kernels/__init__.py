@@ -67,7 +67,7 @@ def _touch_engine() -> None:
     packed = pack_layers((layer,), 2, False)
     for tokens in (1, COLUMN_TOKENS + 1):
         angles, states = np.ones((tokens, 1), np.float32), np.ones((1, tokens, 2), np.float32)
-        mask = Tokens.of(np.ones((1, tokens), bool), False)
+        mask = Tokens.of(np.ones((1, tokens), bool), False, tokens)
         run_layers(packed, states, mask, (angles, angles), 1e-12, False, "gelu", 1)
     run_dense(square, PackedDense.of(square, row), 1)
 

@@ -23,6 +23,7 @@ from .forward import (
     Pass,
     feed_forward,
     lay_out,
+    lay_out_past,
     multiply,
     normalize,
     panels_of,
@@ -47,7 +48,7 @@ def by_columns(p: Pass) -> None:
         before, x = p.states[min(number, last)], p.states[min(number + 1, last)]
         width = layer[HEADS] * p.query.shape[3]
         _share_product(p, phase, before, before.shape[1], layer[QKV], 3 * width, QKV_SHARE, p.qkv[0])
-        _share_heads(p, phase + 1, layer, thread)
+        _share_heads(p, phase + 1, number, thread)
         norm = (OUTPUT_BIAS, GAMMA, BETA)
         _share_output(p, phase + 2, layer, p.context[0], width, layer[OUTPUT], OUTPUT_SHARE, norm, before, x)
         _share_intermediate(p, phase + 3, layer, x)
@@ -68,13 +69,14 @@ def _share_product(p: Pass, phase: int, a: Array, depth: int, panels: int, width
 
 
 @part
-def _share_heads(p: Pass, phase: int, layer: Array, thread: int) -> None:
-    rows = p.states.shape[1]
+def _share_heads(p: Pass, phase: int, number: int, thread: int) -> None:
+    rows, layer = p.states.shape[1], p.layers[number]
     while True:
         head = take(p.counters, phase)
         if head >= layer[HEADS]:
             break
-        lay_out(p, layer, thread, 0, p.qkv[0], 0, rows, head, head + 1)
+        lay_out_past(p, number, thread, 0, 0, p.past.shape[1], head, head + 1)
+        lay_out(p, number, thread, 0, p.qkv[0], 0, rows, head, head + 1)
         attend_rows(p, thread, 0, 0, rows, head, head + 1, p.context[0])
         finish(p.counters, phase)
     wait(p.counters, phase, layer[HEADS])

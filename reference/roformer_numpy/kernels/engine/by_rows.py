@@ -24,6 +24,7 @@ from .forward import (
     Pass,
     feed_forward,
     lay_out,
+    lay_out_past,
     multiply,
     normalize,
     panels_of,
@@ -50,6 +51,11 @@ def by_rows(p: Pass) -> None:
                 _finish_layer(p, phase - 1, thread, first, last)
             if phase < count:
                 _begin_layer(p, phase, thread, first, last)
+                past = p.past.shape[1]
+                lay_out_past(
+                    p, phase, thread, phase & 1, block * past // blocks, (block + 1) * past // blocks,
+                    0, p.layers[phase, HEADS],
+                )  # fmt: skip
             finish(p.counters, phase)
         wait(p.counters, phase, blocks)
 
@@ -60,7 +66,7 @@ def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> No
     layer, qkv = p.layers[number], p.qkv[thread]
     x = _state(p, number)[first:last]
     multiply(last - first, x, x.shape[1], layer[QKV], 0, panels_of(3 * layer[HEADS] * p.query.shape[3]), qkv)
-    lay_out(p, layer, thread, number & 1, qkv, first, last - first, 0, layer[HEADS])
+    lay_out(p, number, thread, number & 1, qkv, first, last - first, 0, layer[HEADS])
 
 
 @part

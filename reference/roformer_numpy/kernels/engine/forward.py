@@ -39,8 +39,8 @@ class Pass(NamedTuple):
     eps: float
     activation: Activation  # activating.ACTIVATIONS
     rotary_value: bool
-    # (5, n) int64: position; where the token stands among all keys, −1 where it is hidden; its panel · PANEL + column;
-    # how many keys of its sequence it sees, not falling within a sequence; whether it sees them all alike
+    # (6, n) int64: position; where the token stands among all keys, −1 where it is hidden; its panel · PANEL + column;
+    # how many keys of its sequence it sees, not falling within a sequence; whether it sees them all alike; its row
     tokens: Array
     sequence_of: Array  # (n,) int64
     keys_from: Array  # (sequences + 1,) where the keys of each sequence begin among all keys
@@ -51,6 +51,10 @@ class Pass(NamedTuple):
     query: Array  # (copies, heads, n, d), rotated and scaled
     key: Array  # (copies, heads, panels, d, PANEL), rotated
     value: Array  # (copies, heads, keys, D)
+    # (layers, 2, sequences, heads, positions, d): all keys and values in the order that callers know, those of earlier
+    # calls given, those of this one to be filled in; no layers where nobody asks for them
+    cache: Array
+    past: Array  # (4, visible keys of earlier calls) int64: row, position, and KEY and PLACE as in `tokens`
     block_rows: int
     qkv: Array  # (threads, block_rows, ≥ 3 · heads · d)
     context: Array  # (threads, block_rows, ≥ heads · d)
@@ -63,7 +67,8 @@ class Pass(NamedTuple):
     turned: Array  # (threads, d)
 
 
-POSITION, KEY, PLACE, VISIBLE, BLIND = range(5)
+POSITION, KEY, PLACE, VISIBLE, BLIND, ROW = range(6)
+PAST_ROW, PAST_POSITION, PAST_KEY, PAST_PLACE = range(4)
 
 
 @part
@@ -89,13 +94,13 @@ def multiply(rows: int, a: Array, depth: int, panels: int, first: int, last: int
 
 @part
 def lay_out(
-    p: Pass, layer: Array, thread: int, copy: int, qkv: Array, first: int, rows: int, first_head: int, last_head: int
+    p: Pass, number: int, thread: int, copy: int, qkv: Array, first: int, rows: int, first_head: int, last_head: int
 ) -> None:
-    """Query, key and value of `rows` tokens from `first` on ← their products `qkv`, with bias and rotation.
+    """Query, key and value of `rows` tokens from `first` on in layer `number` ← their products `qkv`, bias, rotation.
 
     In the products a head's even features stand before its odd ones (see model.pack_layers).
     """
-    head_dim = p.query.shape[3]
+    head_dim, layer = p.query.shape[3], p.layers[number]
     width = layer[HEADS] * head_dim
     bias, turned = vector_at(layer[QKV_BIAS], 3 * width), p.turned[thread]
     for row in range(rows):
@@ -107,21 +112,60 @@ def lay_out(
             turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, query)
             if p.tokens[BLIND, token]:
                 query[:] = np.float32(0.0)  # equal scores
-            if p.tokens[KEY, token] < 0:
+            if p.tokens[KEY, token] < 0 and not len(p.cache):
                 continue
             at += width
             turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, turned)
-            place = p.tokens[PLACE, token]
-            panel, column = p.key[copy, head, place // PANEL], place % PANEL
-            for feature in range(head_dim):
-                panel[feature, column] = turned[feature]
+            if p.tokens[KEY, token] >= 0:
+                _place_key(p, copy, head, p.tokens[PLACE, token], turned)
+            if len(p.cache):
+                _keep(turned, True, p.cache[number, 0, p.tokens[ROW, token], head, p.tokens[POSITION, token]])
             at += width
-            value = p.value[copy, head, p.tokens[KEY, token]]
             if p.rotary_value:
-                turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, value)
+                turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, turned)
             else:
                 for feature in range(head_dim):
-                    value[feature] = source[at + feature] + bias[at + feature]
+                    turned[feature] = source[at + feature] + bias[at + feature]
+            if p.tokens[KEY, token] >= 0:
+                p.value[copy, head, p.tokens[KEY, token], :head_dim] = turned
+            if len(p.cache):
+                kept = p.cache[number, 1, p.tokens[ROW, token], head, p.tokens[POSITION, token]]
+                _keep(turned, p.rotary_value, kept)
+
+
+@part
+def _place_key(p: Pass, copy: int, head: int, place: int, key: Array) -> None:
+    panel, column = p.key[copy, head, place // PANEL], place % PANEL
+    for feature in range(key.shape[0]):
+        panel[feature, column] = key[feature]
+
+
+@part
+def _keep(vector: Array, halved: bool, kept: Array) -> None:
+    """The order of features that callers know ← even ones first, where they are."""
+    half = vector.shape[0] // 2
+    for pair in range(half):
+        kept[2 * pair] = vector[pair if halved else 2 * pair]
+        kept[2 * pair + 1] = vector[half + pair if halved else 2 * pair + 1]
+
+
+@part
+def lay_out_past(
+    p: Pass, number: int, thread: int, copy: int, first: int, last: int, first_head: int, last_head: int
+) -> None:
+    """The keys and values of earlier calls, those from first to last of `past`, where this call's attention reads."""
+    half, vector = p.query.shape[3] // 2, p.turned[thread]
+    for entry in range(first, last):
+        row, position = p.past[PAST_ROW, entry], p.past[PAST_POSITION, entry]
+        for head in range(first_head, last_head):
+            key, value = p.cache[number, 0, row, head, position], p.cache[number, 1, row, head, position]
+            for pair in range(half):
+                vector[pair], vector[half + pair] = key[2 * pair], key[2 * pair + 1]
+            _place_key(p, copy, head, p.past[PAST_PLACE, entry], vector)
+            target = p.value[copy, head, p.past[PAST_KEY, entry]]
+            for pair in range(half):
+                target[pair if p.rotary_value else 2 * pair] = value[2 * pair]
+                target[half + pair if p.rotary_value else 2 * pair + 1] = value[2 * pair + 1]
 
 
 @part

@@ -13,7 +13,7 @@ from .activating import ACTIVATIONS
 from .attention import KEYS, QUERIES
 from .by_columns import PHASES, by_columns
 from .by_rows import by_rows
-from .forward import BLIND, FIELDS, KEY, PLACE, POSITION, VISIBLE, Pass
+from .forward import BLIND, FIELDS, KEY, PLACE, POSITION, ROW, VISIBLE, Pass
 from .machine import LANES, PANEL
 from .panels import aligned, lengthened, packed, padded, panels_for
 from .tasks import new_counters
@@ -26,6 +26,9 @@ ROW_STEP = 8
 
 # A leading dimension that is a multiple of 4 kB puts all rows of a column into the same cache sets.
 SET_FLOATS, EXTRA_FLOATS = 1024, 16
+
+
+_NO_CACHE = np.empty((0, 2, 0, 0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -44,50 +47,64 @@ class PackedLayers:
 class Tokens:
     """The tokens to compute, without regard to rows of a batch; see `forward.Pass`."""
 
-    table: Array  # (5, tokens) int64
+    table: Array  # (6, tokens) int64
     sequence_of: Array
     keys_from: Array
     panels_from: Array
+    past: Array  # (4, keys of earlier calls) int64
+    computed: Array | None = None  # which positions of a batch these are, bool (batch, seq_len); None: all
 
     @classmethod
-    def of(cls, mask: Array, causal: bool, computed: Array | None = None) -> Tokens:
+    def of(cls, mask: Array, causal: bool, seq_len: int, computed: Array | None = None) -> Tokens:
         """The tokens of a batch, row after row.
 
+        The positions of a row that see nothing are a sequence of their own, whose tokens are looked at evenly
+        (MASK-6.1): a row that shows no token, or, when causal, what stands before the first token that it shows.
+
         Args:
-            mask: which tokens may be looked at, bool (batch, seq_len). A sequence that hides all of them is looked at
-                evenly (MASK-6.1). When causal, the first token of every other sequence is visible.
+            mask: which tokens may be looked at, bool (batch, keys), those of earlier calls first.
             causal: whether a token sees no later one.
-            computed: which tokens are wanted, bool (batch, seq_len); all when left out, and never fewer than `mask`.
+            seq_len: how many positions of a row are computed, the last ones.
+            computed: which of them are wanted, bool (batch, seq_len), at least those that the mask shows; all when
+                left out. Of a beginning that sees nothing all are computed where one is.
         """
-        batch, seq_len = mask.shape
-        blind = ~mask.any(axis=1, keepdims=True)
-        mask = mask | blind
-        seen = np.cumsum(mask, axis=1)
-        counts = seen[:, -1]
+        batch, keys = mask.shape
+        shown = mask.any(axis=1)
+        hidden = np.where(shown, mask.argmax(axis=1) if causal else 0, keys)[:, None]
+        blind = np.arange(keys) < hidden
+        visible = mask | blind
+        seen: Array = np.cumsum(visible, axis=1) - np.where(blind, 0, hidden)
+        counts = np.concatenate([hidden, visible.sum(axis=1, keepdims=True) - hidden], axis=1).ravel()
         keys_from, panels_from = _starts(counts), _starts((counts + PANEL - 1) // PANEL)
-        grid = np.empty((5, batch, seq_len), np.int64)
-        grid[POSITION] = np.arange(seq_len)
-        grid[KEY] = np.where(mask, keys_from[:-1, None] + seen - 1, -1)
-        grid[PLACE] = panels_from[:-1, None] * PANEL + seen - 1
-        grid[VISIBLE] = seen if causal else counts[:, None]
+        sequence = 2 * np.arange(batch)[:, None] + ~blind
+        grid = np.empty((6, batch, keys), np.int64)
+        grid[POSITION] = np.arange(keys)
+        grid[KEY] = np.where(visible, keys_from[sequence] + seen - 1, -1)
+        grid[PLACE] = panels_from[sequence] * PANEL + seen - 1
+        grid[VISIBLE] = seen if causal else counts[sequence]
         grid[BLIND] = blind
-        sequence_of = np.repeat(np.arange(batch), seq_len)
-        table = grid.reshape(5, -1)
+        grid[ROW] = np.arange(batch)[:, None]
+        first = keys - seq_len
+        past = np.ascontiguousarray(grid[(ROW, POSITION, KEY, PLACE), :, :first][:, visible[:, :first]])
+        table, sequence_of = grid[:, :, first:].reshape(6, -1), sequence[:, first:].ravel()
         if computed is not None:
-            table, sequence_of = np.ascontiguousarray(table[:, computed.ravel()]), sequence_of[computed.ravel()]
-        return cls(table, sequence_of, keys_from, panels_from)
+            unseen = blind[:, first:]
+            computed = computed | (unseen & (unseen & computed).any(axis=1, keepdims=True))
+            table, sequence_of = table[:, computed.ravel()], sequence_of[computed.ravel()]
+        return cls(np.ascontiguousarray(table), sequence_of, keys_from, panels_from, past, computed)
 
     @classmethod
     def of_lengths(cls, lengths: Array, causal: bool) -> Tokens:
         """The tokens of sequences that stand one after the other, all of them visible."""
         keys_from, panels_from = _starts(lengths), _starts((lengths + PANEL - 1) // PANEL)
         sequence_of = np.repeat(np.arange(len(lengths)), lengths)
-        table = np.zeros((5, len(sequence_of)), np.int64)
+        table = np.zeros((6, len(sequence_of)), np.int64)
         table[KEY] = np.arange(len(sequence_of))
         table[POSITION] = table[KEY] - keys_from[sequence_of]
         table[PLACE] = panels_from[sequence_of] * PANEL + table[POSITION]
         table[VISIBLE] = table[POSITION] + 1 if causal else lengths[sequence_of]
-        return cls(table, sequence_of, keys_from, panels_from)
+        table[ROW] = sequence_of
+        return cls(table, sequence_of, keys_from, panels_from, np.empty((4, 0), np.int64))
 
     @property
     def count(self) -> int:
@@ -153,7 +170,7 @@ def _halves(width: int, head_dim: int) -> Array:
 
 def run_layers(
     layers: PackedLayers, states: Array, tokens: Tokens, rotation: tuple[Array, Array], eps: float,
-    rotary_value: bool, activation: str, threads: int,
+    rotary_value: bool, activation: str, threads: int, cache: Array | None = None,
 ) -> None:  # fmt: skip
     """Fill states[1:] from states[0], or states[0] itself with the last layer's output where it stands alone.
 
@@ -166,6 +183,8 @@ def run_layers(
         rotary_value: whether values are turned too.
         activation: hidden_act.
         threads: how many may take part, this one among them; the result does not depend on it.
+        cache: (layers, 2, batch, heads, positions, d) float32, keys and values of earlier calls given; the others are
+            filled in.
     """
     few = tokens.count <= COLUMN_TOKENS
     threads = min(threads, _most_tasks(layers) if few else -(-tokens.count // ROW_STEP))
@@ -183,6 +202,7 @@ def run_layers(
         query=np.zeros((*shape, tokens.count, head_dim), np.float32),
         key=np.zeros((*shape, panels, head_dim, PANEL), np.float32),
         value=np.zeros((*shape, keys, _whole_vectors(head_dim)), np.float32),
+        cache=_NO_CACHE if cache is None else cache, past=tokens.past,
         block_rows=block_rows, **_scratch(layers, block_rows, threads),
     )  # fmt: skip
     with announced():
