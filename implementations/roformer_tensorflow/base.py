@@ -23,6 +23,7 @@ from .forward import is_switched, outputs_of
 from .heads import HEAD_LAYERS, Pooler
 from .inputs import bound, checked
 from .outputs import TFModelOutput
+from .ragged import dense
 from .rotary import angle_table
 from .surgery import with_vocabulary, without_heads
 from .tracing import is_traced, surviving_autograph, traced
@@ -100,10 +101,11 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         """
         if is_traced((inputs, named)):
             with surviving_autograph():
-                given = bound(self.head, inputs, named)
+                given = dense(bound(self.head, inputs, named), self.config, self.head)
                 arguments = traced(given, self.config, self.head, self.variable_dtype, self.honour_call_flags)
         else:
-            arguments = checked(bound(self.head, inputs, named), self.config, self.head, self.variable_dtype)
+            given = dense(bound(self.head, inputs, named), self.config, self.head)
+            arguments = checked(given, self.config, self.head, self.variable_dtype)
         return self.run(arguments)
 
     def run(self, arguments: Mapping[str, Any]) -> Any:

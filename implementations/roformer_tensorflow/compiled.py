@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from .inputs import SWITCHES, bound, checked
+from .ragged import dense
 from .tracing import documented_switches, is_traced, traced
 
 STATIC = (*SWITCHES, "training")
@@ -61,10 +62,9 @@ class CompiledCall:
         Source: IN-1 to IN-9, ERR-1 to ERR-11.
         """
         model = self.model
+        given = dense(bound(model.head, inputs, named), model.config, model.head)
         if is_traced((inputs, named)):
-            given = bound(model.head, inputs, named)
             return model.run(traced(given, model.config, model.head, model.variable_dtype, self.honour_call_flags))
-        given = bound(model.head, inputs, named)
         arguments = checked(given, model.config, model.head, model.variable_dtype)
         return model.functions(self.jit_compile, {**arguments, **self._switches(given)})
 

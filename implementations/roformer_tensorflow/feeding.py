@@ -16,6 +16,7 @@ from roformer_numpy.errors import InputError, shown
 
 from .inputs import bound
 from .losses import POSITIONS
+from .ragged import dense, is_ragged
 
 LABELS = ("labels", *POSITIONS)
 WEIGHTS = ("sample_weight", "class_weight")
@@ -36,15 +37,53 @@ def arranged(arguments: Arguments, head: str, config: RoFormerConfig, loss: Any)
         InputError: weights without labels, or class weights that do not fit.
     """
     result = {name: _plain(value) if name in ("x", "y") else value for name, value in arguments.items()}
+    result |= _padded(result, head, config)
     if any(result.get(name) is not None for name in WEIGHTS):
         result |= _with_y(result["x"], result.get("y"), head)
     if result.get("class_weight") is not None and loss is None:
         result["class_weight"] = _class_weights(result["class_weight"], head, config)
     if isinstance(result.get("validation_data"), tuple):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(result["validation_data"])
-        named = {"x": _plain(x), "y": _plain(y)} if weight is None else _with_y(_plain(x), _plain(y), head)
+        x, y, weight = padded((_plain(x), _plain(y), weight), head, config)
+        named = {"x": x, "y": y} if weight is None else _with_y(x, y, head)
         result["validation_data"] = keras.utils.pack_x_y_sample_weight(named["x"], named["y"], weight)
+    elif isinstance(result.get("validation_data"), tf.data.Dataset):
+        result["validation_data"] = _padded({"x": result["validation_data"]}, head, config)["x"]
     return result
+
+
+def padded(data: Any, head: str, config: RoFormerConfig) -> tuple[Any, Any, Any]:
+    """x, y and sample_weight of a batch, or of all rows; where some part is ragged it is padded, and x is by name.
+
+    Raises:
+        InputError, InputTypeError: parts that are not ragged alike.
+    """
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+    if not is_ragged((x, y, weight)):
+        return x, y, weight
+    name = next(iter(y)) if isinstance(y, Mapping) and len(y) == 1 else None
+    labels = y if name is None else y[name]
+    beside = {"labels": labels} if is_ragged(labels) else {}
+    beside |= {"sample_weight": weight} if is_ragged(weight) else {}
+    named = dense(bound(head, (x,), {}) | beside, config, head)
+    weight = named.pop("sample_weight", weight)
+    if is_ragged(labels):
+        labels = named.pop("labels")
+        y = labels if name is None else {name: labels}
+    return named, y, weight
+
+
+def _padded(arguments: Arguments, head: str, config: RoFormerConfig) -> Arguments:
+    """x, y and sample_weight padded: a dataset batch by batch, everything else to its longest row."""
+    x = arguments.get("x")
+    if isinstance(x, tf.data.Dataset):
+        pad = tf.autograph.experimental.do_not_convert(
+            lambda *data: keras.utils.pack_x_y_sample_weight(*padded(data, head, config))
+        )
+        return {"x": x.map(pad) if is_ragged(x.element_spec) else x}
+    names = ("x", "y", "sample_weight")
+    values = padded(tuple(arguments.get(name) for name in names), head, config)
+    return {name: value for name, value in zip(names, values, strict=True) if name in arguments}
 
 
 def _plain(value: Any) -> Any:

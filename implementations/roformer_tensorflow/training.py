@@ -13,7 +13,7 @@ from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.errors import InputError
 
 from .compiling import on_logits
-from .feeding import LABELS, arranged
+from .feeding import LABELS, arranged, padded
 from .inputs import as_tensor, bound
 from .losses import POSITIONS, reduced
 from .outputs import TFModelOutput
@@ -123,7 +123,7 @@ class TrainsOnItsOwnLoss:
         return arranged({**arguments, **given.arguments.get("kwargs", {})}, self.head, self.config, self._compile_loss)
 
     def _with_labels_inside(self, data: Any) -> tuple[Any, Any, Any]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = padded(data, self.head, self.config)
         named = _named(self.head, x)
         if isinstance(y, Mapping) and isinstance(sample_weight, Mapping):  # Keras gives weights the names of y
             sample_weight = sample_weight.get("labels", sample_weight)
