@@ -4,8 +4,9 @@ import torch
 from my_roformer import RoFormer
 
 PARTS = {"query": "q", "key": "k", "value": "v", "attention.output.dense": "o", "attention.output.LayerNorm": "norm1",
-         "intermediate.dense": "up", "output.dense": "down", "output.LayerNorm": "norm2", "embeddings_project": "project",
-         "word_embeddings": "words", "token_type_embeddings": "types", "embeddings.LayerNorm": "norm"}  # fmt: skip
+         "intermediate.dense": "up", "output.dense": "down", "output.LayerNorm": "norm2",
+         "embeddings_project": "project", "word_embeddings": "words", "token_type_embeddings": "types",
+         "embeddings.LayerNorm": "norm"}  # fmt: skip
 SIZES = ("vocab_size", "type_vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
          "intermediate_size")  # fmt: skip
 ONLY = {"hidden_act": "gelu", "rotary_value": False, "is_decoder": False, "layer_norm_eps": 1e-12}

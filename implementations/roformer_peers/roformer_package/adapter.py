@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import roformer
@@ -21,6 +19,8 @@ class Adapter(TorchAdapter):
         self.version = f"0.4.3 (transformers {TorchAdapter.version.replace(' (', ', ')}"
 
     def switches(self, head: str, path: Any) -> dict[str, Any]:
-        """The pooler is there, and off unless the model is made with it."""
-        config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
-        return {"add_pooling_layer": config.get("add_pooling_layer", True)} if head == "base" else {}
+        """The pooler of the base model is there, and off unless the model is made with it."""
+        if head != "base":
+            return {}
+        config = roformer.RoFormerConfig.from_pretrained(path)
+        return {"config": config, "add_pooling_layer": getattr(config, "add_pooling_layer", True)}
