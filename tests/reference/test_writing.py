@@ -44,9 +44,9 @@ def config(**changes: Any) -> RoFormerConfig:
     return sizes.replace(**changes)
 
 
-def build(**changes: Any) -> RoFormerForCausalLM:
+def build(components: str = "equations", **changes: Any) -> RoFormerForCausalLM:
     """In double precision, where no near-tie decides."""
-    return RoFormerForCausalLM(config(**changes), seed=3, dtype="float64", components="equations")
+    return RoFormerForCausalLM(config(**changes), seed=3, dtype="float64", components=components)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,13 @@ def by_hand(model: Any, text: str, steps: int) -> list[int]:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
+@pytest.mark.parametrize("components", ["equations", "kernels"])
 @pytest.mark.parametrize("rotary_value", [False, True])
-def test_each_text_goes_on_as_it_would_alone(tokenizer: Any, batch_size: int, rotary_value: bool) -> None:
+def test_each_text_goes_on_as_it_would_alone(
+    tokenizer: Any, batch_size: int, components: str, rotary_value: bool
+) -> None:
     """Texts of different lengths together, with a cache: the tokens of one full pass a token for each alone."""
-    model = build(rotary_value=rotary_value)
+    model = build(components, rotary_value=rotary_value)
     steps: list[int] = []
     together = generate(model, tokenizer, TEXTS, 9, batch_size=batch_size, on_batch=steps.append)
     assert [text.text for text in together] == TEXTS
