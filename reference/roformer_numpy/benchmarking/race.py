@@ -69,14 +69,16 @@ def race(
         on_turn: called with the name of who has had his turn.
 
     Raises:
-        CompetitorError: the first entry cannot run.
+        CompetitorError: the first entry cannot run: the others would have nothing to be held against.
         InputError: rounds is below 1.
     """
     if rounds < 1:
         raise InputError(f"rounds={rounds} is below 1")
-    lines = {entry.name: _agreed(case, entry, entries[0], folder, on_turn) for entry in entries}
-    if reason := lines[entries[0].name].reason:
-        raise CompetitorError(f"{entries[0].name}: {reason}")
+    lines: dict[str, Measured] = {}
+    for entry in entries:
+        lines[entry.name] = _agreed(case, entry, entries[0], folder, on_turn)
+        if entry is entries[0] and lines[entry.name].reason:
+            raise CompetitorError(f"{entry.name}: {lines[entry.name].reason}")
     calls: dict[str, int] = {}
     for number in range(rounds):
         running = [entry for entry in entries if not lines[entry.name].reason]

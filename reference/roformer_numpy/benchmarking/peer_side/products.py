@@ -55,9 +55,10 @@ def quickest(runs: dict[str, Callable[[], Any]]) -> Any:
         return min(times)
 
     name = min(runs, key=lambda name: best(runs[name]))
+    chosen = runs[name]  # what the other ways have packed is let go
 
     def run() -> list[Any]:
-        runs[name]()
+        chosen()
         return []
 
     run.note = name  # type: ignore[attr-defined]
@@ -121,7 +122,7 @@ def torch_ways(layers: list[Any], threads: int) -> dict[str, Any]:
     def one_dnn_way(inputs: list[dict[int, Any]]) -> Callable[[], None]:
         ready = tensors(inputs)
         packs = [
-            [ops.mkldnn._reorder_linear_weight(w.to_mkldnn(), len(one[w.shape[1]])) for w in linear] for one in ready
+            [ops.mkldnn._reorder_linear_weight(w, len(one[w.shape[1]])) for w in linear] for one in ready
         ]
 
         def run() -> None:

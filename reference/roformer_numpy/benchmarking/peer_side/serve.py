@@ -84,8 +84,9 @@ class Server:
         return {"before": before, "peak": status("VmHWM"), "ever": max(ever, status("VmHWM"))}
 
     def _run(self, work: str, mode: str) -> Any:
-        """What computes the work; made once."""
+        """What computes the work; made again after other work, for packed weights of all would not fit."""
         if (work, mode) not in self.made:
+            self.made.clear()
             with np.load(work) as parts:
                 batches = [(parts[f"i{i}"], parts[f"m{i}"]) for i in range(len(parts.files) // 2)]
             self.made[work, mode] = self.prepare(batches, mode)

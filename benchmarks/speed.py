@@ -1,0 +1,89 @@
+"""Measures the engine beside everybody, and writes docs/speed.md with its picture; the figures stay in a JSON file.
+
+    python benchmarks/speed.py --peers PYTHON [--peers PYTHON] [--rounds 10] [--threads 2] [--model base]
+        [--sections dense,ragged,…] [--results benchmarks-results.json] [--page docs/speed.md] [--quick]
+
+Sections that are not asked for are taken from the results of an earlier run, so that one of them can be measured again
+alone; with --sections none the page is only written anew. --quick: small shapes, to try the program itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import speed_page
+import speed_plots
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from speed_sections import SECTIONS, Plan
+
+from roformer_numpy.benchmarking import machine, results
+from roformer_numpy.benchmarking.competitors import probed
+from roformer_numpy.errors import RoFormerError
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    found = measured(arguments)
+    picture = arguments.page.with_suffix(".png")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    speed_plots.draw(found, picture)
+    arguments.page.write_text(speed_page.page(found, "python benchmarks/speed.py", picture.name), encoding="utf-8")
+    print(results.markdown(speed_page.HEADS, speed_page.aims(found)))
+    print(f"wrote {arguments.page}, {picture} and {arguments.results}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", action="append", default=[], metavar="PYTHON")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--sections", default=",".join(SECTIONS))
+    parser.add_argument("--results", type=Path, default=Path("speed-results.json"))
+    parser.add_argument("--page", type=Path, default=Path(__file__).parents[1] / "docs" / "speed.md")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    arguments.sections = [] if arguments.sections == "none" else arguments.sections.split(",")
+    unknown = set(arguments.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"--sections: {', '.join(sorted(unknown))} not among {', '.join(SECTIONS)}")
+    return arguments
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was found before, with the sections that were asked for measured anew; written after each of them."""
+    found: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
+    if not arguments.sections:
+        return found
+    found |= {"model": arguments.model, "rounds": arguments.rounds, "machine": machine.description(arguments.threads)}
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=len(arguments.sections))
+        pythons = [probed(path) for path in arguments.peers]
+        plan = Plan(
+            arguments.model, pythons, arguments.threads, arguments.rounds, arguments.quick,
+            lambda text: bar.update(task, description=text),
+        )  # fmt: skip
+        for section in arguments.sections:
+            started = time.perf_counter()
+            try:
+                found[section] = SECTIONS[section](plan)
+            except RoFormerError as error:
+                found.pop(section, None)
+                console.print(f"{section} was not measured: {error}", markup=False, highlight=False, soft_wrap=True)
+            arguments.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            console.print(f"{section}: {time.perf_counter() - started:.0f} s", highlight=False)
+            bar.advance(task)
+    if plan.session is not None:
+        plan.session.__exit__(None, None, None)
+    return found
+
+
+if __name__ == "__main__":
+    main()
