@@ -554,6 +554,15 @@ def loop_arguments(dtype: Any) -> dict[str, tuple[Any, ...]]:
         "masked_softmax": (scores, mask, True, np.empty_like(scores)),
         "keep_or_drop": (x.reshape(-1), np.linspace(0, 1, 60), 0.4, np.empty(60, dtype)),
         "label_losses": (x, np.array([0, 11, -100, 5, 12]), np.empty(5, dtype)),
+        "update_elements": (
+            row,
+            row + 1,
+            row - 1,
+            row**2,
+            (0.9, 0.99, 1e-3),
+            (0.9, 0.1, 2.0),
+            np.empty((3, 12), dtype),
+        ),
         **dict.fromkeys(ACTIVATIONS, (x * 4, row)),
     }
 

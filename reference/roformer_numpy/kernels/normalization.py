@@ -26,14 +26,14 @@ def normalize_rows(x: Array, gamma: Array, beta: Array, eps: float, result: Arra
     """Every row of result ← the normalized row of x, computed in float64 and rounded once."""
     rows, width = x.shape
     for row in range(rows):
-        mean, scale = _moments(x[row], eps)
+        mean, scale = moments(x[row], eps)
         for column in range(width):
             centred = np.float64(x[row, column]) - mean
             result[row, column] = centred * scale * np.float64(gamma[column]) + np.float64(beta[column])
 
 
 @inlined
-def _moments(x: Array, eps: float) -> tuple[float, float]:
+def moments(x: Array, eps: float) -> tuple[float, float]:
     """The mean of a row and 1 / √(variance + eps)."""
     total, squares = 0.0, 0.0
     for column in range(x.shape[0]):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def identity(trainer: Trainer) -> dict[str, Any]:
         "first weights": trainer.origin,
         "rows to train on": _digest([_plain(example) for example in trainer.examples]),
         "rows held out": _digest([_plain(example) for example in trainer.held_out]),
-        "masking": _digest(None if trainer.masking is None else vars(trainer.masking)),
+        "masking": _digest(None if trainer.masking is None else asdict(trainer.masking)),
         **trainer.settings.to_dict(),
     }
 

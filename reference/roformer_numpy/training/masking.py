@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,10 +44,11 @@ class Masking:
             the ids that the model sees, and labels: the token where it is asked for, −100 elsewhere.
         """
         asked = (generator.random(ids.shape) < self.share) & real & ~np.isin(ids, self.special_ids)
-        manner, others = generator.random(ids.shape), self._ordinary()
+        manner, others = generator.random(ids.shape), self._ordinary
         drawn = others[generator.integers(0, len(others), ids.shape)]
         shown = np.where(manner < MASKED, self.mask_token_id, np.where(manner < REPLACED, drawn, ids))
         return np.where(asked, shown, ids), np.where(asked, ids, IGNORED)
 
+    @cached_property
     def _ordinary(self) -> Array:
         return np.setdiff1d(np.arange(self.vocab_size), self.special_ids)

@@ -1,24 +1,18 @@
-"""AdamW, and the clipping of gradients before it.
-
-With the gradient g of step t = 1, 2, …, the rate η and the decay λ:
-
-    m ← β₁ m + (1 − β₁) g          m̂ = m / (1 − β₁ᵗ)
-    v ← β₂ v + (1 − β₂) g²         v̂ = v / (1 − β₂ᵗ)
-    θ ← θ − η λ θ − η m̂ / (√v̂ + ε)
-
-Source: Kingma and Ba, Adam, algorithm 1; Loshchilov and Hutter, Decoupled Weight Decay Regularization, algorithm 2,
-with η in front of λ as in PyTorch. Keras adds its ε to √v instead of √v̂, which is another number in the first steps.
-"""
+"""AdamW over a whole tree of weights, and the clipping of gradients before it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..components import Components
+from ..equations.optimization import adamw
 from ..weights import Array, Weights, map_leaves, named_leaves
+
+Rule = Callable[..., tuple[Array, Array, Array]]
 
 # Scales and shifts are few and have no reason to be near 0.
 UNDECAYED = (".bias", ".beta", ".gamma")
@@ -35,12 +29,13 @@ class Moments:
 
 @dataclass(frozen=True)
 class AdamW:
-    """The constants of the rule."""
+    """The constants of the rule, and the rule."""
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.01
+    rule: Rule = adamw  # of one tensor, by the equations or in numba
 
     def start(self, weights: Weights[Array]) -> Moments:
         """Before the first update: nothing remembered."""
@@ -65,18 +60,11 @@ class AdamW:
         step, moved, first, second = moments.updates + 1, {}, {}, {}
         for name, weight in named_leaves(weights).items():
             decay = 0.0 if name.endswith(UNDECAYED) else self.weight_decay
-            first[name], second[name] = self._means(gradients[name], moments.first[name], moments.second[name])
-            moved[name] = weight * (1.0 - rate * decay) + self._move(first[name], second[name], step, rate)
+            old = weight, gradients[name], moments.first[name], moments.second[name]
+            moved[name], first[name], second[name] = self.rule(
+                *old, step, rate, (self.beta1, self.beta2), self.epsilon, decay
+            )
         return map_leaves(lambda name, leaf: moved[name], weights), Moments(step, first, second)
-
-    def _means(self, gradient: Array, first: Array, second: Array) -> tuple[Array, Array]:
-        first = self.beta1 * first + (1.0 - self.beta1) * gradient
-        return first, self.beta2 * second + (1.0 - self.beta2) * np.square(gradient)
-
-    def _move(self, first: Array, second: Array, step: int, rate: float) -> Array:
-        """−η m̂ / (√v̂ + ε)."""
-        root = np.sqrt(second) * (1.0 / math.sqrt(1.0 - self.beta2**step)) + self.epsilon
-        return first / root * (-rate / (1.0 - self.beta1**step))
 
 
 def clipped(gradients: Mapping[str, Array], limit: float | None) -> tuple[Mapping[str, Array], float]:
@@ -90,3 +78,12 @@ def clipped(gradients: Mapping[str, Array], limit: float | None) -> tuple[Mappin
     if limit is None or not norm > limit:  # NaN is left to be seen
         return gradients, norm
     return {name: array * (limit / norm) for name, array in gradients.items()}, norm
+
+
+def rule_for(components: Components) -> Rule:
+    """The rule that goes with an arithmetic: numba's for the kernels, else the equations'."""
+    if components.name != "kernels":
+        return adamw
+    from ..kernels.optimization import adamw as compiled  # numba is imported by those who ask for it
+
+    return compiled

@@ -23,7 +23,7 @@ from .batches import Batch, Example, collate, parts_of, predictions_in, rows_of_
 from .checkpoint import resume, save, weights_digest
 from .evaluation import Score, evaluate, held_out_batches, majority
 from .masking import Masking
-from .optimizer import AdamW, clipped
+from .optimizer import AdamW, clipped, rule_for
 from .randomness import Purpose, generator_for
 from .schedule import learning_rate
 from .settings import Settings
@@ -96,7 +96,8 @@ class Trainer:
         _check(model, examples, masking)
         self.model, self.examples, self.settings, self.masking = model, tuple(examples), settings, masking
         self.held_out = tuple(held_out)
-        self.optimizer = AdamW(settings.beta1, settings.beta2, settings.epsilon, settings.weight_decay)
+        constants = (settings.beta1, settings.beta2, settings.epsilon, settings.weight_decay)
+        self.optimizer = AdamW(*constants, rule_for(model.components))
         self.moments = self.optimizer.start(model.weights)
         self.history, self.origin = History(), weights_digest(model.weights)
         self._judged = self._batches_to_judge()
