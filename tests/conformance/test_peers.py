@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,16 @@ from typer.testing import CliRunner
 
 from roformer_conformance import cli
 from roformer_conformance.expectations import load_expectations
-from roformer_conformance.peers import environments
+from roformer_conformance.levels import UsageError
+from roformer_conformance.peers import environments, exports, tables
+from roformer_conformance.peers import summaries as summary_module
 from roformer_conformance.peers.manifests import Peer, all_peers, read_peer
+from roformer_conformance.process.rehearsal import rehearse
 from roformer_conformance.protocol import AdapterError
 from roformer_conformance.registry import all_checks
 from roformer_conformance.vectors import load_vectors
 
+DOCS = Path(__file__).parents[2] / "docs" / "peers"
 PEERS = list(all_peers().values())
 ADAPTER = Path(__file__).parent / "processes" / "echo.py"
 
@@ -34,6 +39,25 @@ def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Peer:
         f'python = ["{sys.version_info.major}.{sys.version_info.minor}"]\n'
     )
     monkeypatch.setattr(environments.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    return read_peer(folder / "peer.toml")
+
+
+@pytest.fixture
+def node_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Peer:
+    """A peer in JavaScript that needs no package, and has our kit beside it."""
+    kit = next(peer for peer in PEERS if peer.runtime == "node").folder / "kit.js"
+    folder = tmp_path / "scripted"
+    folder.mkdir()
+    (folder / "kit.js").write_text(kit.read_text(encoding="utf-8"))
+    (folder / "adapter.js").write_text((ADAPTER.parent / "scripted.js").read_text(encoding="utf-8"))
+    (folder / "package.json").write_text('{"name": "scripted", "private": true}')
+    (folder / "package-lock.json").write_text('{"name": "scripted", "lockfileVersion": 3, "packages": {"": {}}}')
+    (folder / "peer.toml").write_text(
+        'title = "S"\nversion = "1"\nlink = "https://example.org"\nvariable = "S_FOLDER"\n'
+        'node = ["18", "20", "22", "24"]\n'
+    )
+    (tmp_path / "node_modules").mkdir()
+    monkeypatch.setenv("S_FOLDER", str(tmp_path))
     return read_peer(folder / "peer.toml")
 
 
@@ -132,6 +156,106 @@ def test_a_missing_python_is_named(peer: Peer) -> None:
     """Packages that exist for old interpreters alone need one."""
     with pytest.raises(AdapterError, match=r"nobody needs Python 2\.1: none of them is on the path"):
         environments.set_up(replace(peer, versions=("2.1",)))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_an_adapter_in_javascript_speaks_the_protocol(node_peer: Peer) -> None:
+    """The kit for Node carries every type and shape both ways, says what is not supported, and ends when told to."""
+    steps = list(rehearse(environments.start_peer(node_peer)))
+    assert [(step.name, step.status, step.detail) for step in steps if step.status != "passed"] == [
+        ("call as dict", "unsupported", "dict")
+    ]
+    assert "last_hidden_state (4, 10, 32) float32" in {step.detail for step in steps}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_another_node_is_refused(node_peer: Peer) -> None:
+    """Binaries in packages are for some versions."""
+    with pytest.raises(AdapterError, match=r"nobody needs Node 7 on the path: there is v\d+"):
+        environments.start_peer(replace(node_peer, name="nobody", versions=("7",)))
+
+
+def test_files_are_exported_once_for_each_checkpoint(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the other peer's program, in its environment; a program that fails leaves nothing behind and says why."""
+    monkeypatch.setenv("NOBODYS_PYTHON", sys.executable)
+    monkeypatch.setattr(exports, "peer_named", lambda name: peer)
+    program = peer.folder.parent / "exporting.py"
+    program.write_text(
+        "import pathlib, sys; pathlib.Path(sys.argv[1], 'told').write_text(str(sys.argv[2:])); print('x')"
+    )
+    told: list[str] = []
+    runs_files = replace(peer, exported_by="nobody")
+    first = exports.exported(runs_files, tell=told.append)
+    assert (first / "told").read_text() == "[]"
+    assert told == ["x"]
+    assert exports.exported(runs_files, tell=told.append) == first
+    assert told == ["x"]
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(AdapterError, match=r"config\.json is no file: a checkpoint to export has"):
+        exports.exported(runs_files, checkpoint)
+    checkpoint.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (checkpoint / name).write_text("{}")
+    assert (exports.exported(runs_files, checkpoint) / "told").read_text() == str([str(checkpoint)])
+    program.write_text("raise SystemExit('no room')")
+    with pytest.raises(AdapterError, match="no room"):
+        exports.exported(runs_files)
+    assert len(list(first.parent.iterdir())) == 2
+
+
+def test_the_committed_pages_are_what_the_command_writes() -> None:
+    """A page for each result that is kept, and the table in their overview."""
+    summaries = summary_module.read_summaries(DOCS / "results")
+    overview = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert tables.table(summaries, "") in overview
+    for summary in summaries:
+        page = DOCS / f"{summary['implementation']}.md"
+        assert page.read_text(encoding="utf-8") == tables.page(summary)
+
+
+def test_a_result_becomes_a_row_a_page_and_no_path_of_a_machine(tmp_path: Path) -> None:
+    """--add keeps a result; the table leads from a red cell to the page that says what differs and how to see it."""
+    result, docs, readme = tmp_path / "result.json", tmp_path / "pages", tmp_path / "front.md"
+    checked = run("check", "numpy-equations", "--level", "smoke", "--clause", "MASK-1", "--json", str(result))
+    assert checked.exit_code == 0
+    document = json.loads(result.read_text(encoding="utf-8"))
+    broken = next(record for record in document["records"] if record["clause"] == "MASK-1")
+    broken |= {"status": "failed", "message": "got 1 | 2\nat /home/somebody/file.py"}
+    result.write_text(json.dumps(document), encoding="utf-8")
+    docs.mkdir()
+    (docs / "README.md").write_text(f"# Them\n{tables.START}\nold\n{tables.END}\nafter\n", encoding="utf-8")
+    readme.write_text("no markers\n", encoding="utf-8")
+    written = run("peers", "table", "--add", str(result), "--docs", str(docs), "--readme", str(readme))
+    assert written.exit_code == 0, written.output
+    overview = (docs / "README.md").read_text(encoding="utf-8")
+    assert overview.startswith(f"# Them\n{tables.START}\n| implementation | MASK | level, date |")
+    assert overview.endswith(f"{tables.END}\nafter\n")
+    assert re.search(r"\[✗ 1 of \d+\]\(numpy-equations\.md#mask\)", overview)
+    page = (docs / "numpy-equations.md").read_text(encoding="utf-8")
+    assert f"`{broken['id']}` ({broken['head']}): {broken['claim'].rstrip(': ')}" in page
+    assert "check numpy-equations --clause MASK-1" in page
+    assert "somebody" not in page
+    assert readme.read_text(encoding="utf-8") == "no markers\n"
+    assert run("peers", "table", "--docs", str(tmp_path / "none")).exit_code == 2
+
+
+def test_the_guide_shows_the_adapter_that_is_tried() -> None:
+    """What a newcomer copies from the guide is the file that tests/peers runs, and fits on a page."""
+    adapter = (DOCS / "example" / "my_adapter.py").read_text(encoding="utf-8")
+    guide = (DOCS.parents[1] / "implementations" / "README.md").read_text(encoding="utf-8")
+    assert f"```python\n{adapter}```" in guide
+    assert sum(bool(line.strip()) and '"""' not in line for line in adapter.splitlines()) <= 32
+
+
+def test_one_marker_without_the_other_is_refused(tmp_path: Path) -> None:
+    """Nothing behind a lost marker is overwritten."""
+    page = tmp_path / "page.md"
+    page.write_text(tables.START, encoding="utf-8")
+    with pytest.raises(UsageError, match="without the other"):
+        tables.put(page, "x")
+    assert not tables.put(tmp_path / "absent.md", "x")
 
 
 @pytest.mark.parametrize(("text", "told"), [("title =", "cannot be read"), ('title = "x"', "expected title, version")])

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..expectations import load_expectations
 from ..levels import UsageError
 from ..report import print_result, write_json
 from ..report.documents import read_documents
@@ -22,6 +21,7 @@ from ..runner import check_implementation
 from ..terminal import bar, exit_code, usage_errors
 from .environments import is_set_up, set_up, silent, start_peer
 from .exports import checkpoint_of, exported
+from .known import known_differences
 from .manifests import Peer, all_peers, peer_named
 from .summaries import read_summaries, summary_of, write_summary
 from .tables import page, put, table
@@ -70,9 +70,7 @@ def check(
     console = Console()
     with usage_errors():
         peer = peer_named(name)
-        known = load_expectations(peer.expected) if peer.expected and strict else ()
-        if clause:  # what is expected of the others is not tried
-            known = tuple(item for item in known if item.id.startswith(tuple(clause)))
+        known = known_differences(peer, clause or ()) if strict else ()
         export = _export(peer, model, console)
     with usage_errors(), bar("checking", console) as advance:
         adapter = start_peer(peer, export)

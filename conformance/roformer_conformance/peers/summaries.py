@@ -76,7 +76,7 @@ def _counts(found: list[Any]) -> dict[str, int]:
 
 
 def _differences(document: Document) -> list[dict[str, Any]]:
-    """What failed or differs, by family and reason: the checks with their heads, and how the first of them says it."""
+    """What failed or differs, by family and reason: the checks, and how the first of them says it."""
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for record in document["records"]:
         if record["status"] not in ("failed", "differs"):
@@ -86,8 +86,9 @@ def _differences(document: Document) -> list[dict[str, Any]]:
         family = record["id"].partition("-")[0]
         key = (family, record["status"], reason or record["id"])
         shown = {"family": family, "status": key[1], "reason": reason, "says": _line(told), "checks": {}}
-        heads = found.setdefault(key, shown)["checks"].setdefault(record["id"], [])
-        heads += [record["head"]] if record["head"] not in heads else []
+        checks = found.setdefault(key, shown)["checks"]
+        entry = checks.setdefault(record["id"], {"claim": record["claim"], "heads": []})
+        entry["heads"] += [record["head"]] if record["head"] not in entry["heads"] else []
     return list(found.values())
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..clauses import FAMILIES, load_clauses
+from ..clauses import FAMILIES
 from ..levels import UsageError
-from ..registry import all_checks
 from .manifests import all_peers
 from .summaries import Summary
 
@@ -85,19 +84,11 @@ def _explained(entry: Any, peer: str) -> list[str]:
     """One difference: why, what it breaks, what it says, and the command that shows it."""
     mark = "≈" if entry["status"] == "differs" else "✗"
     lines = [f"{mark} **{_plain(entry['reason'] or 'fails')}**", ""]
-    for name, heads in entry["checks"].items():
-        lines.append(f"- `{name}` ({', '.join(heads)}): {_plain(_claim(name))}")
+    for name, check in entry["checks"].items():
+        lines.append(f"- `{name}` ({', '.join(check['heads'])}): {_plain(check['claim'])}".rstrip(": "))
     first = next(iter(entry["checks"]))
     again = f"roformer-conformance {peer} --clause {first}{' --no-strict' if peer.startswith('peers') else ''}"
     return [*lines, "", "```", f"$ {again}", entry["says"], "```"]
-
-
-def _claim(identifier: str) -> str:
-    """What a check claims; a golden vector stands for its clause."""
-    if identifier in all_checks():
-        return all_checks()[identifier].claim
-    clause = load_clauses().get(identifier.partition("/")[0])
-    return f"{clause.title}, a golden vector" if clause else ""
 
 
 def _plain(text: str) -> str:
