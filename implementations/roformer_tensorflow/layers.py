@@ -43,7 +43,8 @@ class LayerNorm(keras.layers.Layer):
 class Dropout(keras.layers.Layer):
     """Zero with probability `rate` and scale the rest by 1/(1 − rate), in training only (TRAIN-1).
 
-    All layers of a model draw from its one `SeedGenerator`, so that one seed reproduces a whole run.
+    All layers of a model draw from its one `SeedGenerator`, so that one seed reproduces a whole run, eagerly, in a
+    graph and under XLA (LIFE-5): Philox' bits are the same there, but XLA makes other floating-point numbers of them.
     """
 
     def __init__(self, rate: float, randomness: keras.random.SeedGenerator, policy: Any) -> None:
@@ -55,4 +56,9 @@ class Dropout(keras.layers.Layer):
         """The shape of x."""
         if not training or self.rate == 0.0:
             return x
-        return keras.random.dropout(x, self.rate, seed=self.randomness)
+        if self.rate == 1.0:
+            return tf.zeros_like(x)
+        seed = tf.cast(self.randomness.next(), tf.int32)
+        bits = tf.random.stateless_uniform(tf.shape(x), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+        kept = bits >= tf.constant(min(round(self.rate * 2**32), 2**32 - 1), tf.uint32)
+        return tf.where(kept, x * (1.0 / (1.0 - self.rate)), tf.zeros_like(x))
