@@ -222,7 +222,7 @@ def test_a_result_becomes_a_row_a_page_and_no_path_of_a_machine(tmp_path: Path) 
     assert checked.exit_code == 0
     document = json.loads(result.read_text(encoding="utf-8"))
     broken = next(record for record in document["records"] if record["clause"] == "MASK-1")
-    broken |= {"status": "failed", "message": "got 1 | 2\nat /home/somebody/file.py"}
+    broken |= {"status": "failed", "message": "got 1 | 2\nat /usr/lib/somebody/file.py"}
     result.write_text(json.dumps(document), encoding="utf-8")
     docs.mkdir()
     (docs / "README.md").write_text(f"# Them\n{tables.START}\nold\n{tables.END}\nafter\n", encoding="utf-8")
