@@ -19,6 +19,9 @@ LEVELS: Mapping[str, int] = MappingProxyType({"smoke": 1, "default": 10, "deep":
 # The heads that smoke tries a check on which is about more of them.
 SMOKE_HEADS = 3
 
+# Checks of this effort, or less, are slow ones.
+SLOW = 0.2
+
 # The seed where nobody asks for another one: the same examples on every machine and every day.
 FIXED_SEED = 0
 
@@ -31,9 +34,9 @@ def examples(level: str, effort: float) -> int:
     return max(1, round(LEVELS[level] * effort))
 
 
-def all_types(level: str, family: str) -> bool:
-    """Whether checks of a family run in every type; at smoke level only agreement with the oracle does (NUM)."""
-    return level != "smoke" or family == "NUM"
+def all_types(level: str, family: str, effort: float = 1.0) -> bool:
+    """Whether a check runs in every type; at smoke level agreement with the oracle (NUM) alone, if it is not slow."""
+    return level != "smoke" or (family == "NUM" and effort > SLOW)
 
 
 def some_heads(heads: Sequence[str], level: str, identifier: str, seed: int) -> Sequence[str]:

@@ -34,7 +34,11 @@ def plan(
     jobs = []
     for check in checks:
         for number, head in enumerate(some_heads(check.heads_for(capabilities), level, check.id, seed)):
-            typed = number == 0 and "tokenizer" not in check.needs and all_types(level, check.clause.partition("-")[0])
+            typed = (
+                number == 0
+                and "tokenizer" not in check.needs
+                and all_types(level, check.clause.partition("-")[0], check.effort)
+            )
             jobs += [Job(check, head, dtype) for dtype in capabilities.dtypes[: None if typed else 1]]
     return jobs
 
