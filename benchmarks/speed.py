@@ -1,17 +1,22 @@
 """Measures the engine beside everybody, and writes docs/speed.md with its picture; the figures stay in a JSON file.
 
     python benchmarks/speed.py --peers PYTHON [--peers PYTHON] [--rounds 10] [--threads 2] [--model base]
-        [--sections dense,ragged,…] [--results benchmarks-results.json] [--page docs/speed.md] [--quick]
+        [--sections dense,ragged,…] [--minutes 8] [--results speed-results.json] [--page docs/speed.md] [--quick]
 
 Sections that are not asked for are taken from the results of an earlier run, so that one of them can be measured again
-alone; with --sections none the page is only written anew. --quick: small shapes, to try the program itself.
+alone; with --sections none the page is only written anew. --minutes: no section is begun later than that; those left
+are named. --quick: small shapes, to try the program itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,7 @@ from roformer_numpy.errors import RoFormerError
 
 def main() -> None:
     arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes and folders are cleared away
     found = measured(arguments)
     picture = arguments.page.with_suffix(".png")
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sections", default=",".join(SECTIONS))
     parser.add_argument("--results", type=Path, default=Path("speed-results.json"))
     parser.add_argument("--page", type=Path, default=Path(__file__).parents[1] / "docs" / "speed.md")
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     arguments.sections = [] if arguments.sections == "none" else arguments.sections.split(",")
@@ -61,28 +68,40 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.sections:
         return found
     found |= {"model": arguments.model, "rounds": arguments.rounds, "machine": machine.description(arguments.threads)}
+    began = time.perf_counter()
+    with _bar(len(arguments.sections)) as (console, say, advance):
+        pythons = [probed(path) for path in arguments.peers]
+        plan = Plan(arguments.model, pythons, arguments.threads, arguments.rounds, arguments.quick, say)
+        with contextlib.closing(plan):
+            for section in arguments.sections:
+                started = time.perf_counter()
+                if arguments.minutes and started - began > 60 * arguments.minutes:
+                    console.print(f"{section} was left for --sections {section}: the time is over", highlight=False)
+                    continue
+                _measure(section, plan, found, console)
+                arguments.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                console.print(f"{section}: {time.perf_counter() - started:.0f} s", highlight=False)
+                advance()
+    return found
+
+
+def _measure(section: str, plan: Plan, found: dict[str, Any], console: Console) -> None:
+    """Put a section's results into `found`, or say why there are none."""
+    found.pop(section, None)
+    try:
+        found[section] = SECTIONS[section](plan)
+    except RoFormerError as error:
+        console.print(f"{section} was not measured: {error}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[tuple[Console, Callable[[str], None], Callable[[], None]]]:
+    """A console, what says what is being done, and what counts a section; drawn on a terminal only."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(arguments.sections))
-        pythons = [probed(path) for path in arguments.peers]
-        plan = Plan(
-            arguments.model, pythons, arguments.threads, arguments.rounds, arguments.quick,
-            lambda text: bar.update(task, description=text),
-        )  # fmt: skip
-        for section in arguments.sections:
-            started = time.perf_counter()
-            try:
-                found[section] = SECTIONS[section](plan)
-            except RoFormerError as error:
-                found.pop(section, None)
-                console.print(f"{section} was not measured: {error}", markup=False, highlight=False, soft_wrap=True)
-            arguments.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            console.print(f"{section}: {time.perf_counter() - started:.0f} s", highlight=False)
-            bar.advance(task)
-    if plan.session is not None:
-        plan.session.__exit__(None, None, None)
-    return found
+        task = bar.add_task("", total=total)
+        yield console, lambda text: bar.update(task, description=text), lambda: bar.advance(task)
 
 
 if __name__ == "__main__":

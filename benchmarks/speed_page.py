@@ -191,13 +191,13 @@ HOW = """\
 Everybody loads the same weights in a process of its own that stays alive, gives the same result within 0.001 (in
 float32; who computes in less is listed with his error and never counts as the best), and is then timed in turn, a
 round after the other. Figures are medians of {rounds} rounds with the quartiles of the ratios round by round in
-brackets; who was more than half as slow again as the engine in each of the first three rounds was not asked further,
+brackets; who was more than a third slower than the engine in each of the first three rounds was not asked further,
 and his figures are of three rounds. **G** is the time of the model's dense products alone, by the quickest of NumPy's
 OpenBLAS, PyTorch's MKL and oneDNN and MKL with packed weights in the same run, named beside each figure: it computes
 no attention, no activation and no normalization. MKL is slow on processors that are not Intel's, so that on such a
 machine few times G says little, and the peers that rest on it look worse than they would on an Intel machine.
 torch.compile is specialised for each shape, which takes it tens of seconds a shape; it is therefore asked about
-padded batches, not about buckets.
+padded batches, not about buckets. 'Buckets' are four batches of four sequences, sorted by length.
 """
 
 

@@ -34,7 +34,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
             ("dense", "Latency by tokens, base", latency), ("dense", "Times the engine's time", ratios),
             ("ragged", "16 sequences of unequal lengths", ragged),
             ("cost", "Time per token by length, batch 1", by_length),
-            ("cost", "Time per sequence of 32 tokens by batch", by_batch),
+            ("cost", "Time per sequence of 16 tokens by batch", by_batch),
             ("memory", "Memory that a call adds", memory),
         ]  # fmt: skip
         for axis, (section, title, panel) in zip(axes.flat, panels, strict=True):
@@ -123,7 +123,7 @@ def by_length(axis: Any, cost: dict[str, Records]) -> None:
 
 def by_batch(axis: Any, cost: dict[str, Records]) -> None:
     """The same over the batch, by sequence."""
-    own = {case: records for case, records in cost.items() if case.endswith("x32")}
+    own = {case: records for case, records in cost.items() if case.endswith("x16")}
     _cost(axis, own, lambda case: int(case.split("x")[0]), "batch", "ms a sequence", 1e3)
 
 

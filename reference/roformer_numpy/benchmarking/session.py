@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from ..config import RoFormerConfig
 from .competitors import ENGINE, Competitor, Python, python_for, reason_for
@@ -83,10 +82,12 @@ class Session:
         for key in [key for key in self._processes if key[0] in competitors]:
             self._processes.pop(key).close()
 
+    def close(self) -> None:
+        """End all processes and remove the folder."""
+        self._stack.close()
+
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    def __exit__(self, *error: object) -> None:
+        self.close()

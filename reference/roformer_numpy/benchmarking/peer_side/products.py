@@ -121,9 +121,7 @@ def torch_ways(layers: list[Any], threads: int) -> dict[str, Any]:
 
     def one_dnn_way(inputs: list[dict[int, Any]]) -> Callable[[], None]:
         ready = tensors(inputs)
-        packs = [
-            [ops.mkldnn._reorder_linear_weight(w, len(one[w.shape[1]])) for w in linear] for one in ready
-        ]
+        packs = [[ops.mkldnn._reorder_linear_weight(w, len(one[w.shape[1]])) for w in linear] for one in ready]
 
         def run() -> None:
             for one, pack in zip(ready, packs, strict=True):
