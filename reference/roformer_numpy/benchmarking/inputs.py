@@ -38,7 +38,7 @@ class Work:
                 for i, pair in enumerate(self.batches)
                 for what, part in zip("im", pair, strict=True)
             ]
-            np.savez(path, allow_pickle=False, **dict(parts))
+            np.savez(path, **dict(parts))
         return path
 
 

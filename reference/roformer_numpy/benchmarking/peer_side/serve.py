@@ -62,7 +62,7 @@ class Server:
         """Compute the work and write what comes out, an array a batch (or a sequence, as the mode has it)."""
         started = time.perf_counter()
         arrays = [np.asarray(part) for part in self._run(work, mode)()]
-        np.savez(to, allow_pickle=False, **{f"o{i}": part for i, part in enumerate(arrays)})
+        np.savez(to, **{f"o{i}": part for i, part in enumerate(arrays)})
         return {"seconds": time.perf_counter() - started}
 
     def time(self, work: str, mode: str, calls: int, before: int) -> dict[str, Any]:
