@@ -25,7 +25,8 @@ def explain(got: Outputs, exact: Outputs, inputs: Mapping[str, Any]) -> str:
         exact: the right ones.
         inputs: of the call, whose counts a factor may be.
     """
-    names = [name for name in exact if name != "loss" and got[name].shape == exact[name].shape and exact[name].any()]
+    there = [name for name in exact if name != "loss" and name in got]
+    names = [name for name in there if got[name].shape == exact[name].shape and exact[name].any()]
     factors = {name: _factor(got[name], exact[name]) for name in names}
     off = [name for name in names if not _is(factors[name], 1.0)]
     if not off:

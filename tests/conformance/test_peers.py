@@ -207,7 +207,7 @@ def test_files_are_exported_once_for_each_checkpoint(
 
 def test_the_committed_pages_are_what_the_command_writes() -> None:
     """A page for each result that is kept, and the table in their overview."""
-    summaries = summary_module.read_summaries(DOCS / "results")
+    summaries = summary_module.read_summaries(DOCS / "data")
     overview = (DOCS / "README.md").read_text(encoding="utf-8")
     assert tables.table(summaries, "") in overview
     for summary in summaries:

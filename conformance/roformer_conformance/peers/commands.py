@@ -95,7 +95,7 @@ def write_table(
     add: Annotated[
         list[Path] | None, typer.Option(help="a result that --json wrote, to be kept; may be repeated")
     ] = None,
-    docs: Annotated[Path, typer.Option(help="the folder of pages, whose folder results keeps the data")] = Path(
+    docs: Annotated[Path, typer.Option(help="the folder of pages, whose folder data keeps the data")] = Path(
         "docs/peers"
     ),
     readme: Annotated[Path, typer.Option(help="a document that gets the table, if it has the markers")] = Path(
@@ -107,10 +107,10 @@ def write_table(
     with usage_errors():
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
         for document in read_documents(add or []):
-            write_summary(summary_of(document, today), docs / "results")
-        summaries = read_summaries(docs / "results")
+            write_summary(summary_of(document, today), docs / "data")
+        summaries = read_summaries(docs / "data")
         if not summaries:
-            raise UsageError(f"{docs / 'results'} holds no result; --add RESULT.json keeps one")
+            raise UsageError(f"{docs / 'data'} holds no result; --add RESULT.json keeps one")
         for summary in summaries:
             (docs / f"{summary['implementation']}.md").write_text(page(summary), encoding="utf-8")
         block = table(summaries, f"{docs.as_posix()}/")

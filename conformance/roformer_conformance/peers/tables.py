@@ -42,7 +42,7 @@ def page(summary: Summary) -> str:
         f"# {summary['title']}, {_plain(summary['version'])}{linked}",
         "",
         "Written by `roformer-conformance peers table` from "
-        f"[`results/{name}.json`](results/{name}.json); level {summary['level']}, seed {summary['seed']}, "
+        f"[`data/{name}.json`](data/{name}.json); level {summary['level']}, seed {summary['seed']}, "
         f"{summary['date']}. All of it again: `roformer-conformance {peer} --level {summary['level']}`.",
     ]
     for family, counts in summary["families"].items():
