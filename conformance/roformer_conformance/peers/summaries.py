@@ -87,8 +87,9 @@ def _differences(document: Document) -> list[dict[str, Any]]:
         key = (family, record["status"], reason or record["id"])
         shown = {"family": family, "status": key[1], "reason": reason, "says": _line(told), "checks": {}}
         checks = found.setdefault(key, shown)["checks"]
-        entry = checks.setdefault(record["id"], {"claim": record["claim"], "heads": []})
-        entry["heads"] += [record["head"]] if record["head"] not in entry["heads"] else []
+        entry = checks.setdefault(record["id"], {"claim": record["claim"], "heads": record["head"]})
+        if record["head"] not in entry["heads"].split(", "):
+            entry["heads"] += f", {record['head']}"
     return list(found.values())
 
 

@@ -85,7 +85,7 @@ def _explained(entry: Any, peer: str) -> list[str]:
     mark = "≈" if entry["status"] == "differs" else "✗"
     lines = [f"{mark} **{_plain(entry['reason'] or 'fails')}**", ""]
     for name, check in entry["checks"].items():
-        lines.append(f"- `{name}` ({', '.join(check['heads'])}): {_plain(check['claim'])}".rstrip(": "))
+        lines.append(f"- `{name}` ({check['heads']}): {_plain(check['claim'])}".rstrip(": "))
     first = next(iter(entry["checks"]))
     again = f"roformer-conformance {peer} --clause {first}{' --no-strict' if peer.startswith('peers') else ''}"
     return [*lines, "", "```", f"$ {again}", entry["says"], "```"]
