@@ -86,17 +86,13 @@ def test_it_predicts_what_the_summary_says_on_held_out_lines(lines: list[tuple[s
     assert abs(share - figures["top_5"]) <= 3 * spread
 
 
-def test_it_knows_more_than_one_neighbour_tells() -> None:
-    """At the same positions of the same held-out poems: better than the unigram and each one-sided bigram.
-
-    In perplexity it is better than bigrams of both sides too; in guesses they are level, so nothing is claimed there.
-    """
+def test_it_knows_more_than_the_neighbours_tell() -> None:
+    """At the same positions of the same held-out poems: better than every count of neighbours, in every figure."""
     *baselines, model = json.loads((TANG_MINI / "summary.json").read_text(encoding="utf-8"))["held_out"]
     assert model["name"] == "tang-mini"
     assert len(baselines) == 5
-    for row in baselines[:3]:
-        assert model["accuracy"] > row["accuracy"]
-        assert model["top_5"] > row["top_5"]
+    assert model["accuracy"] > max(row["accuracy"] for row in baselines)
+    assert model["top_5"] > max(row["top_5"] for row in baselines)
     assert model["perplexity"] < min(row["perplexity"] for row in baselines)
 
 
