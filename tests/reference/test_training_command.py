@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
     advance = Trainer.advance
 
     def stop(trainer: Trainer) -> Update:
-        if trainer.step == 5:
-            raise KeyboardInterrupt
+        if trainer.step == 4:
+            signal.raise_signal(signal.SIGINT)  # in the middle of the fifth update
         return advance(trainer)
 
     monkeypatch.setattr(Trainer, "advance", stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -41,9 +42,10 @@ Model = Annotated[
 ]
 Data = Annotated[Path, typer.Argument(help="a UTF-8 file with one JSON object a line", metavar="DATA.jsonl")]
 Output = Annotated[Path, typer.Option(help="a folder that is new or empty", show_default=False)]
-Epochs = Annotated[int | None, typer.Option(help="passes over the rows  [default: 3]", show_default=False)]
+Epochs = Annotated[int | None, typer.Option(help="passes over the rows; 3 without --steps", show_default=False)]
 Steps = Annotated[int | None, typer.Option(help="in place of --epochs: how often the weights move")]
 HeldOut = Annotated[str, typer.Option(help="rows to judge by: a file like DATA, or the share of DATA; 0 for none")]
+MaxLength = Annotated[int | None, typer.Option(help="tokens of a row; 128 where MODEL takes them")]
 Vocabulary = Annotated[
     Path | None, typer.Option(help="a vocab.txt or a folder, where the tokenizer does not lie beside MODEL")
 ]
@@ -64,10 +66,10 @@ def train(
     weight_decay: Annotated[float, typer.Option(help="of kernels and embeddings")] = 0.01,
     clip: Annotated[float, typer.Option(help="the longest gradient; 0 for no limit")] = 1.0,
     seed: Annotated[int, typer.Option(help="of fresh weights, split, order, masks, dropout")] = 0,
-    max_length: Annotated[int | None, typer.Option(help="tokens of a row  [default: 128]", show_default=False)] = None,
+    max_length: MaxLength = None,
     held_out: HeldOut = "0.1",
     tokenizer: Vocabulary = None,
-    checkpoint_every: Annotated[int, typer.Option(help="updates between two checkpoints; 0 for none")] = 200,
+    checkpoint_every: Annotated[int, typer.Option(help="updates between two checkpoints; 0: none", min=0)] = 200,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --output")] = False,
     force: Annotated[bool, typer.Option("--force", help="write into a folder that is not empty")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of a table")] = False,
@@ -96,21 +98,51 @@ def train(
     _report(result, prepared, as_json=json)
 
 
+class _Stopped(Exception):
+    """The user asked for the end of the run."""
+
+
 def _run(trainer: Trainer, checkpoint: Path, every: int) -> None:
     """To the end of the run, with a bar; stopped by the user it leaves a checkpoint."""
     try:
-        with _bar(trainer) as show:
-            trainer.run(on_update=show, checkpoint=checkpoint, checkpoint_every=every)
-    except KeyboardInterrupt:
+        with _bar(trainer) as show, _interrupts() as stop_if_asked:
+
+            def after(update: Update) -> None:
+                show(update)
+                stop_if_asked()
+
+            trainer.run(on_update=after, checkpoint=checkpoint, checkpoint_every=every)
+    except _Stopped:
         trainer.save(checkpoint)
         _note(f"stopped after update {trainer.step} of {trainer.steps}; the same command with --resume goes on")
         raise typer.Exit(130) from None
 
 
 @contextmanager
-def _bar(trainer: Trainer) -> Iterator[Callable[[Update], None] | None]:
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """Ctrl-C ends the run where its state is whole, between two updates; a second one ends it at once, unsaved."""
+    asked: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise _Stopped
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _bar(trainer: Trainer) -> Iterator[Callable[[Update], None]]:
     if not _errors.is_terminal:
-        yield None
+        yield lambda update: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_errors, transient=True) as progress:
