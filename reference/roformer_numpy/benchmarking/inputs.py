@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,10 @@ class Work:
         """Write the batches where another process reads them; once."""
         path = folder / f"{re.sub(r'[^A-Za-z0-9]+', '-', self.name)}.npz"
         if not path.exists():
-            parts = [
-                (f"{what}{i}", part)
-                for i, pair in enumerate(self.batches)
-                for what, part in zip("im", pair, strict=True)
-            ]
-            np.savez(path, **dict(parts))
+            parts: dict[str, Any] = {}
+            for number, (ids, mask) in enumerate(self.batches):
+                parts |= {f"i{number}": ids, f"m{number}": mask}
+            np.savez(path, **parts)
         return path
 
 

@@ -61,8 +61,8 @@ class Server:
     def outputs(self, work: str, mode: str, to: str) -> dict[str, Any]:
         """Compute the work and write what comes out, an array a batch (or a sequence, as the mode has it)."""
         started = time.perf_counter()
-        arrays = [np.asarray(part) for part in self._run(work, mode)()]
-        np.savez(to, **{f"o{i}": part for i, part in enumerate(arrays)})
+        parts: dict[str, Any] = {f"o{i}": np.asarray(part) for i, part in enumerate(self._run(work, mode)())}
+        np.savez(to, **parts)
         return {"seconds": time.perf_counter() - started}
 
     def time(self, work: str, mode: str, calls: int, before: int) -> dict[str, Any]:

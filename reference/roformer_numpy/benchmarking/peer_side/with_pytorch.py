@@ -45,7 +45,7 @@ def loaded(folder: str, head: str, threads: int) -> Any:
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
-    return getattr(transformers, NAMES[head]).from_pretrained(folder, dtype=torch.float32).eval()
+    return getattr(transformers, NAMES[head]).from_pretrained(folder).float().eval()
 
 
 def export(folder: str, head: str) -> Path:
