@@ -52,12 +52,17 @@ def _asserted(name: str, value: Any, fits: tf.Tensor, allowed: str) -> tf.Operat
     right = tf.reduce_all(fits)
 
     def refuse() -> tf.Tensor:
-        place = tf.where(~fits)[:1]  # of one that does not fit; XLA compiles this for empty batches too
-        told = [f"{name} at position", place, "is", tf.gather_nd(value, place), f"allowed are {allowed}"]
+        place = tf.where(_listed(~fits))[:1]  # of one that does not fit; XLA compiles this for empty batches too
+        told = [f"{name} at position", place, "is", tf.gather_nd(_listed(value), place), f"allowed are {allowed}"]
         with tf.control_dependencies([tf.raw_ops.Assert(condition=False, data=told)]):
             return tf.constant(False)
 
     return tf.cond(right, lambda: tf.constant(True), refuse)
+
+
+def _listed(x: Any) -> Any:
+    """x with a position for every number: XLA cannot say where in a single number something is."""
+    return x[None] if x.shape.rank == 0 else x
 
 
 def _by_row(fits: tf.Tensor) -> tf.Tensor:

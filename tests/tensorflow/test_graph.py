@@ -33,6 +33,18 @@ def test_a_graph_computes_what_an_eager_call_computes(head: str, jit_compile: bo
             assert np.allclose(got, expected, rtol=0, atol=1e-13), name
 
 
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("head", ["sequence_classification", "multiple_choice", "question_answering"])
+def test_a_batch_of_one_takes_one_number_in_a_graph(head: str, jit_compile: bool) -> None:
+    """Labels and positions of rank 0 mean what those of shape (1,) mean, compiled as well (ERR-9.3)."""
+    model = MODELS[head](config_of(), dtype="float64")
+    call = {name: tf.constant(value)[:1] for name, value in call_of(head, model.config).items()}
+    alone = {name: value[0] if value.shape.rank == 1 else value for name, value in call.items()}
+    assert any(value.shape.rank == 0 for value in alone.values())
+    got, expected = tf.function(model, jit_compile=jit_compile)(**alone), model(**call)
+    assert np.allclose(got.loss, expected.loss, rtol=0, atol=1e-13)
+
+
 def test_one_graph_serves_all_lengths() -> None:
     """Sequence length and batch may be unknown while tracing."""
     model = MODELS["causal_lm"](config_of(), dtype="float64")
