@@ -205,7 +205,8 @@ def tables(found: dict[str, Any]) -> list[str]:
     """Everything that was measured."""
     parts = []
     for section, title in (("dense", "Without padding"), ("ragged", "Unequal lengths"), ("masked_lm", "MaskedLM"),
-                           ("tiny", "A tiny model"), ("peaked", "Scores"), ("avx2", "Held to AVX2")):  # fmt: skip
+                           ("tiny", "A tiny model"), ("real_tokens", "Padding in a batch of 8x128"),
+                           ("peaked", "Scores"), ("avx2", "Held to AVX2")):  # fmt: skip
         if section in found:
             parts.append(f"## {title}\n\n" + results.markdown(results.COLUMNS, results.rows(lines_of(found[section]))))
     if "accuracy" in found:

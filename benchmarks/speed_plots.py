@@ -1,8 +1,9 @@
-"""The picture of docs/speed.md: six panels from what `speed.py` measured."""
+"""The picture of docs/speed.md: eight panels from what `speed.py` measured."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,15 @@ def draw(found: dict[str, Any], path: Path) -> None:
     with pyplot.rc_context(
         {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10}
     ):
-        figure, axes = pyplot.subplots(2, 3, figsize=(15, 9), layout="constrained")
+        figure, axes = pyplot.subplots(2, 4, figsize=(20, 9), layout="constrained")
         panels: list[tuple[str, str, Callable[[Any, Any], None]]] = [
-            ("dense", "Latency by tokens, base", latency), ("dense", "Times the engine's time", ratios),
+            ("dense", "Latency by tokens, base", latency),
+            ("dense", "Times the engine's time", ratios),
             ("ragged", "16 sequences of unequal lengths", ragged),
+            ("cold", "Cold start to first result of 1x16", cold),
             ("cost", "Time per token by length, batch 1", by_length),
             ("cost", "Time per sequence of 16 tokens by batch", by_batch),
+            ("real_tokens", "Time by real tokens, batch of 8x128", by_real_tokens),
             ("memory", "Memory that a call adds", memory),
         ]  # fmt: skip
         for axis, (section, title, panel) in zip(axes.flat, panels, strict=True):
@@ -148,6 +152,31 @@ def _cost(axis: Any, cost: dict[str, Records], size: Callable[[str], int], what:
     axis.set_xlabel(what)
     axis.set_ylabel(unit)
     axis.legend(frameon=False)
+
+
+def by_real_tokens(axis: Any, records: Records) -> None:
+    """Milliseconds over the tokens that are no padding."""
+    for name, style in (("engine, skip", "o-"), ("engine, encode", "s--"), ("engine, compute", "^:")):
+        points = sorted((one["tokens"], 1e3 * one["time"]["middle"]) for one in timed(records) if one["name"] == name)
+        if points:
+            axis.plot(*zip(*points, strict=True), style, ms=4, lw=1.4, label=name, color=COLOURS["engine"])
+    axis.set_ylim(bottom=0)
+    axis.set_xlim(left=0)
+    axis.set_xlabel("real tokens")
+    axis.set_ylabel("ms")
+    axis.legend(frameon=False, loc="lower right")
+
+
+def cold(axis: Any, found: dict[str, Any]) -> None:
+    """A bar for the seconds, with the peak of memory beside it."""
+    rows = [(name, line) for name, line in found.items() if line["seconds"]][::-1]
+    seconds = [statistics.median(line["seconds"]) for _, line in rows]
+    axis.barh(range(len(rows)), seconds, color=[_colour(name) for name, _ in rows], height=0.5)
+    for place, ((_, line), middle) in enumerate(zip(rows, seconds, strict=True)):
+        axis.text(middle, place, f" {middle:.2f} s, peak {statistics.median(line['peak']) / 1e6:.0f} MB", va="center")
+    axis.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axis.set_xlim(0, 1.7 * max(seconds, default=1))
+    axis.set_xlabel("seconds")
 
 
 def memory(axis: Any, found: dict[str, Any]) -> None:

@@ -43,6 +43,7 @@ BUCKET = 4
 LENGTHS = (16, 24, 32, 40, 41, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 BATCH_LENGTH = 16
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 @dataclass
@@ -155,6 +156,20 @@ def cost(plan: Plan) -> dict[str, Any]:
         work = inputs.dense(batch, length, session.config.vocab_size)
         entries, _ = session.entries((ENGINE, ONNX), work, "base")
         found[work.name] = raced(fewer, session, work.name, entries)
+    return found
+
+
+def real_tokens(plan: Plan) -> list[Any]:
+    """The engine's ways with eight sequences of up to 128 tokens, of which fewer and fewer are padding."""
+    session, found = plan.base(), []
+    fewer = replace(plan, rounds=max(1, plan.rounds // 2))
+    for share in SHARES[-2:] if plan.quick else SHARES:
+        lengths = inputs.drawn_lengths(8, 32 if plan.quick else 128, share)
+        case = f"{100 * share:.0f} % real"
+        work = inputs.padded(case, lengths, session.config.vocab_size)
+        ways = {"engine, skip": "skip", "engine, encode": "encode", "engine, compute": ""}
+        entries = [Entry(name, session.process(ENGINE, "base"), work, mode) for name, mode in ways.items()]
+        found += [{**record, "tokens": work.real_tokens} for record in raced(fewer, session, case, entries)]
     return found
 
 
@@ -283,5 +298,5 @@ def accuracy(plan: Plan) -> list[Any]:
 # In the order that they are measured in: what a limit of time cuts off first stands last.
 SECTIONS: dict[str, Callable[[Plan], Any]] = {
     "dense": dense, "tiny": tiny, "ragged": ragged, "masked_lm": masked_lm, "cold": cold, "accuracy": accuracy,
-    "cost": cost, "memory": memory, "peaked": peaked, "avx2": avx2,
+    "cost": cost, "real_tokens": real_tokens, "memory": memory, "peaked": peaked, "avx2": avx2,
 }  # fmt: skip

@@ -196,6 +196,8 @@ def test_the_best_peer_computes_everything_in_float32() -> None:
     assert best is not None
     assert best.name == "quick"
     assert results.best_peer(LINES[:1], "1x16", ["engine"]) is None
+    ours = Measured("1x16", "engine, every seventh position", seconds=[1e-4] * 3)
+    assert results.best_peer([*LINES, ours], "1x16", ["engine"]) is best
 
 
 def test_the_table_names_who_was_not_timed_and_why() -> None:

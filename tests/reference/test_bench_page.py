@@ -70,6 +70,7 @@ def found() -> dict[str, Any]:
         ],
         "peaked": records("1x1024", {"flat": 1.0, "peaked": 1.05}),
         "avx2": records("1x16 AVX2", {"engine, AVX2": 1.0, "components, OpenBLAS": 1.2}),
+        "real_tokens": [{**one, "tokens": 100} for one in records("20 % real", RAGGED)],
         "cost": {case: records(case, SHORT) for case in ("1x16", "1x32", "2x16")},
     }
 

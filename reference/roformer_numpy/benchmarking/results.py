@@ -33,8 +33,14 @@ def first_of(lines: Sequence[Measured], case: str) -> Measured:
 
 
 def best_peer(lines: Sequence[Measured], case: str, ours: Sequence[str]) -> Measured | None:
-    """The quickest float32 competitor of a case that is not ours and computes all of it; None where there is none."""
-    peers = [line for line in lines if line.case == case and line.name not in ours and line.float32]
+    """The quickest float32 competitor that computes all of a case; None where there is none.
+
+    Args:
+        lines: of the whole account.
+        case: which of its cases.
+        ours: how the names of those begin who are no peers.
+    """
+    peers = [line for line in lines if line.case == case and not line.name.startswith(tuple(ours)) and line.float32]
     timed = [line for line in peers if line.seconds and not line.is_limit and not line.reason]
     return min(timed, key=lambda line: spread(line.seconds).middle, default=None)
 
