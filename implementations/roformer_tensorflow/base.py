@@ -147,6 +147,23 @@ class TFRoFormerBase(TrainsOnItsOwnLoss, keras.Model):
         described = {"config": config.to_dict(), "seed": self.seed, "dtype": self.dtype_policy.name, "name": self.name}
         return described | frozen
 
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",  # noqa: A002 (Keras' name)
+        verbose: Any = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> Any:
+        """As keras.Model.export; without a signature a mapping of input_ids and attention_mask of any length is served.
+
+        Both are int64 (batch, seq_len), for multiple choice (batch, choices, seq_len).
+        """
+        shape = (None,) * (3 if self.head == "multiple_choice" else 2)
+        served = [{name: tf.TensorSpec(shape, tf.int64, name) for name in ("input_ids", "attention_mask")}]
+        signature = served if input_signature is None else input_signature
+        return super().export(filepath, format, verbose, signature, **options)
+
     def save_own_variables(self, store: Any) -> None:
         """What Keras saves of the model itself beside its layers: where dropout's randomness stands."""
         store[RANDOMNESS] = self.randomness.state.numpy()
