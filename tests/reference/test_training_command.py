@@ -16,6 +16,8 @@ from roformer_numpy import RoFormerConfig, RoFormerModel, RoFormerTokenizer
 from roformer_numpy.cli import app
 from roformer_numpy.training import History, Trainer, Update
 from roformer_numpy.training.curve import smoothed
+from roformer_numpy.training.encoding import encode, label_names
+from roformer_numpy.training.rows import Row, read_rows
 
 from ..support import MODELS
 
@@ -183,11 +185,24 @@ def test_long_rows_are_cut_and_counted(folder: Path, tmp_path: Path) -> None:
     assert "24 of 24 rows were cut to 5 tokens" in result["notes"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([10, 9, -1], ("-1", "9", "10")),
+        (["10", 9, "x"], ("10", "9", "x")),
+        (["--1", "1"], ("--1", "1")),
+        (["LABEL_1", "LABEL_0"], ("LABEL_0", "LABEL_1", "LABEL_2")),
+    ],
+)
+def test_labels_stand_in_order_or_as_the_model_has_them(labels: list[Any], expected: Any, tmp_path: Path) -> None:
+    """Numbers by their size, else as strings; a model that knows all of them keeps its own."""
+    data = write(tmp_path / "rows.jsonl", [{"text": "床", "label": label} for label in labels])
+    found = label_names(read_rows(data, "sequence_classification"), RoFormerConfig(num_labels=3))
+    assert found == expected
+
+
 def test_a_label_stands_at_the_first_piece_of_its_token(folder: Path) -> None:
     """Two characters in one token of a row are two ids; the second is not asked for."""
-    from roformer_numpy.training.encoding import encode
-    from roformer_numpy.training.rows import Row
-
     tokenizer = RoFormerTokenizer.from_pretrained(folder)
     row = Row("here", ("床前", "明", "♥"), ("A", "B", "A"))
     [example] = encode([row], tokenizer, 16, {"A": 0, "B": 1}).examples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def label_names(rows: Sequence[Row], config: RoFormerConfig) -> tuple[str, ...]:
         raise InputError(f"all rows have the label {', '.join(found)}, expected two labels or more")
     if found <= config.label2id.keys():
         return tuple(config.id2label[number] for number in range(config.num_labels))
-    numbered = all(label.lstrip("-").isdecimal() for label in found)
+    numbered = all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in found)
     return tuple(sorted(found, key=int if numbered else None))
 
 
