@@ -1,13 +1,16 @@
 """A run spread over processes: each makes the same list of attempts and is told which to run, one at a time.
 
 Processes are spawned, never forked: an implementation may hold threads and locks that a fork would break. One that dies
-takes a single attempt with it, which is recorded as failed, and another process takes its place.
+takes a single attempt with it, which is recorded as failed, and another process takes its place. So it is with one that
+has grown large: a compiler may keep every program that it ever made, and a run makes thousands.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +20,10 @@ from typing import Any
 
 from .protocol import AdapterError
 from .records import Record
+
+
+# Bytes that a process may grow by before another takes its place.
+GROWTH = 3 * 2**30
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,11 @@ class Attempt:
 
 # Makes, in another process, the adapter and the same list of attempts.
 Prepare = Callable[[], tuple[Any, Sequence[Attempt]]]
+
+
+# The number of an attempt and its record, what died on the way, and whether the process has grown large; at first the
+# count of attempts without a record.
+_Message = tuple[int, Record | None, Sequence[str], bool]
 
 
 @dataclass
@@ -71,14 +83,15 @@ def spread(
                     yield _lost(worker, attempts)
                     crew += [_start(prepare)] if waiting else []
                     continue
-                number, record, died = done
+                number, record, died, grown = done
                 if record is not None:
                     yield number, record
                 (deaths if deaths is not None else []).extend(died)
-                worker.give(waiting.popleft() if waiting else None)
+                worker.give(waiting.popleft() if waiting and not grown else None)
                 if worker.number is None:
                     crew.remove(worker)
                     worker.process.join()
+                    crew += [_start(prepare)] if waiting else []
     finally:
         for worker in crew:
             worker.process.terminate()
@@ -99,10 +112,10 @@ def _with_news(crew: list[_Worker]) -> list[_Worker]:
     return [worker for worker in crew if worker.connection in ready]
 
 
-def _heard(worker: _Worker, count: int) -> tuple[int, Record | None, Sequence[str]] | None:
+def _heard(worker: _Worker, count: int) -> _Message | None:
     """What a worker says: that it is ready, or a record; None when it is dead."""
     try:
-        message: tuple[int, Record | None, Sequence[str]] = worker.connection.recv()
+        message: _Message = worker.connection.recv()
     except (EOFError, OSError):
         worker.process.join()
         if worker.number is None:
@@ -133,15 +146,21 @@ def _work(connection: Connection, prepare: Prepare) -> None:
     try:
         adapter, attempts = prepare()
     except Exception as error:  # whatever an implementation's module raises when it is imported
-        connection.send((-1, None, [f"{type(error).__name__}: {error}"]))
+        connection.send((-1, None, [f"{type(error).__name__}: {error}"], False))
         return
-    connection.send((len(attempts), None, []))
-    known = 0
+    connection.send((len(attempts), None, [], False))
+    known, most = 0, _peak() + GROWTH
     while (number := _next(connection)) is not None:
         record = attempts[number].run()
         deaths = list(getattr(adapter, "deaths", ()))
-        connection.send((number, record, deaths[known:]))
+        connection.send((number, record, deaths[known:], _peak() > most))
         known = len(deaths)
+
+
+def _peak() -> int:
+    """The most memory that this process ever held, in bytes; macOS counts in bytes, others in KiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _next(connection: Connection) -> int | None:

@@ -32,6 +32,25 @@ class Doomed(NumpyAdapter):
         return super().load(head, config, weights, dtype)
 
 
+class Growing(NumpyAdapter):
+    def load(self, head, config, weights, dtype):
+        kept.append(os.getpid())
+        with open(os.environ["PROCESSES"], "a") as file:
+            print(os.getpid(), file=file)
+        os.environ["GROW"] and kept.append(bytearray(os.urandom(1) * 2**28))
+        return super().load(head, config, weights, dtype)
+
+
+kept = []
+
+
+def growing():
+    import roformer_conformance.workers
+
+    roformer_conformance.workers.GROWTH = 2**27
+    return Growing("equations")
+
+
 def absent_elsewhere():
     if "roformer_conformance.workers" not in sys.modules or "pytest" not in sys.modules:
         raise RuntimeError("no licence on this machine")
@@ -77,6 +96,22 @@ def test_a_check_whose_process_dies_is_a_failure_and_the_others_go_on() -> None:
     assert "check doomed_adapters:Doomed --clause NUM-1.1/parity --level smoke" in killed.replay
     assert killed.claim
     assert killed.diagnosis == ("not explained: trying it here could end this process too",)
+
+
+def test_a_process_that_has_grown_large_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process does two attempts where each leaves 256 MiB behind and 128 are allowed; the records are the same."""
+    processes = tmp_path / "processes"
+    monkeypatch.setenv("PROCESSES", str(processes))
+    counts, results = [], []
+    for grow in ("", "yes"):
+        monkeypatch.setenv("GROW", grow)
+        processes.write_text("")
+        options = {"level": "smoke", "clauses": ["FFN-4.2", "FFN-4.3"], "workers": 1 + bool(grow)}
+        name = "doomed_adapters:growing"
+        results.append(check_implementation(find_adapter(name), replay_name=name, **options))
+        counts.append(len(set(processes.read_text().split())))
+    assert timeless(results[0]) == timeless(results[1])
+    assert counts == [1, len(results[1].records)]
 
 
 def test_an_adapter_that_no_worker_can_make_is_an_error_with_its_reason() -> None:
