@@ -8,7 +8,6 @@ has grown large: a compiler may keep every program that it ever made, and a run 
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import signal
 import sys
 from collections import deque
@@ -20,7 +19,6 @@ from typing import Any
 
 from .protocol import AdapterError
 from .records import Record
-
 
 # Bytes that a process may grow by before another takes its place.
 GROWTH = 3 * 2**30
@@ -158,8 +156,12 @@ def _work(connection: Connection, prepare: Prepare) -> None:
 
 
 def _peak() -> int:
-    """The most memory that this process ever held, in bytes; macOS counts in bytes, others in KiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
+    """The most memory that this process ever held, in bytes; 0 on Windows, where nobody is asked so simply."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
