@@ -54,14 +54,14 @@ def selected(wanted: list[str]) -> tuple[list[Check], Sequence[Vector]]:
     checks, vectors = list(all_checks().values()), load_vectors()
     if not wanted:
         return checks, vectors
-    known_items = [(item.id, item.clauses) for item in checks] + [(item.id, item.clauses) for item in vectors]
+    known_items = [(item.id, item.clauses) for item in checks] + [(item.check_id, item.clauses) for item in vectors]
     for name in wanted:
         known = any(_is_about(name, *item) for item in known_items)
         if not known and not select(load_clauses(), name):
             raise UsageError(f"no clause or check is called {name!r}; `roformer-conformance clauses` lists them")
     return (
         [item for item in checks if any(_is_about(name, item.id, item.clauses) for name in wanted)],
-        [item for item in vectors if any(_is_about(name, item.id, item.clauses) for name in wanted)],
+        [item for item in vectors if any(_is_about(name, item.check_id, item.clauses) for name in wanted)],
     )
 
 
