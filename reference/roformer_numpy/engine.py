@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from .config import RoFormerConfig
 from .encoder import Encoded, Forward, embed
 from .errors import InputError
 from .inputs import Cache, Inputs
-from .weights import Array, Dense, LayerNorm, Weights, map_leaves
+from .mapped import release
+from .weights import Array, Dense, Layer, LayerNorm, Weights, map_leaves
 
 THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 
@@ -124,7 +126,8 @@ class Engine:
             if packed is None:
                 for array in (stored, bias):
                     _freeze(array)
-                packed = self._dense[id(bias)] = PackedDense.of(kernel, bias)
+                packed = self._dense[id(bias)] = PackedDense.of(kernel, bias, release)
+                release(stored)
         threads = 1 if x.size * packed.width < SERIAL_WORK else thread_count()
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
         return run_dense(x, packed, threads, activation, with_norm)
@@ -169,7 +172,14 @@ class Engine:
 
         for layer in self.weights.encoder:  # changed in place, they would no longer be what was packed
             map_leaves(lambda _name, array: _freeze(array), layer)
-        return pack_layers(self.weights.encoder, self.config.head_dim, self.config.rotary_value)
+        return pack_layers(_released_after(self.weights.encoder), self.config.head_dim, self.config.rotary_value)
+
+
+def _released_after(layers: Iterable[Layer[Array]]) -> Iterator[Layer[Array]]:
+    """The layers one by one; those that lie in a file hold no memory once the next one is asked for."""
+    for layer in layers:
+        yield layer
+        map_leaves(lambda _name, array: release(array), layer)
 
 
 def _freeze(array: Array) -> None:

@@ -75,10 +75,10 @@ def _keep_heads(attention: Attention[Array], old: RoFormerConfig, new: RoFormerC
     features = np.concatenate([np.arange(old.head_dim) + before.index(head) * old.head_dim for head in after])
     query, key, value = (
         # in the memory layout that loading gives: a pruned model and its saved copy round alike (HEAD-7.3)
-        Dense(np.ascontiguousarray(part.kernel[:, features]), part.bias[features])
+        Dense(np.asfortranarray(part.kernel[:, features]), part.bias[features])
         for part in (attention.query, attention.key, attention.value)
     )
-    output = Dense(attention.output.kernel[features], attention.output.bias)
+    output = Dense(np.asfortranarray(attention.output.kernel[features]), attention.output.bias)
     return Attention(query, key, value, output, attention.layer_norm)
 
 

@@ -165,7 +165,19 @@ def shape_tree(config: RoFormerConfig, head: str = "base") -> Weights[Shape]:
 
 def initialize(config: RoFormerConfig, head: str, seed: int, dtype: DTypeLike) -> Weights[Array]:
     """Fresh weights: kernels and embeddings normal with `initializer_range`, biases 0, gamma 1, the pad row 0."""
-    return map_leaves(lambda name, shape: draw(name, shape, config, seed).astype(dtype), shape_tree(config, head))
+
+    def leaf(name: str, shape: Shape) -> Array:
+        return in_order(name, draw(name, shape, config, seed).astype(dtype))
+
+    return map_leaves(leaf, shape_tree(config, head))
+
+
+def in_order(name: str, array: Array) -> Array:
+    """The weight called `name` in memory as files hold it: a kernel column by column, everything else row by row.
+
+    A product may sum in another order over another layout; with one layout a model and its saved copy round alike.
+    """
+    return np.asfortranarray(array) if name.endswith(".kernel") else np.ascontiguousarray(array)
 
 
 def draw(name: str, shape: Shape, config: RoFormerConfig, seed: int) -> NDArray[np.float64]:

@@ -8,12 +8,13 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
 from ..json_files import parse_json_object
+from ..mapped import mapped_tensors, release
 from .tensorflow_names import keras_tensor
 from .tensors import Tensors, finite, refuse_many
 
 
 def tensors(path: Path) -> Tensors:
-    """Every tensor of the file `path`, under PyTorch's names and in PyTorch's layout.
+    """Every tensor of the file `path`, under PyTorch's names and in PyTorch's layout, where possible still in the file.
 
     Raises:
         CheckpointError: the file is damaged or hostile, or holds values that are not finite.
@@ -24,8 +25,11 @@ def tensors(path: Path) -> Tensors:
             is_keras = (file.metadata() or {}).get("format") == "tf"
             refuse_many(path, len(names))
             _refuse_repeated_names(path)
+            mapped = mapped_tensors(path)
             for name in names:
-                tensor = finite(path, name, file.get_tensor(name))
+                tensor = mapped[name] if name in mapped else file.get_tensor(name)
+                finite(path, name, tensor)
+                release(tensor)
                 yield keras_tensor(name, tensor) if is_keras else (name, tensor)
     except (SafetensorError, OSError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path.name} cannot be read as safetensors: {error}") from error

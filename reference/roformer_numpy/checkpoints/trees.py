@@ -11,7 +11,8 @@ from numpy.typing import DTypeLike
 
 from ..config import RoFormerConfig
 from ..errors import WeightsError
-from ..weights import Array, Shape, Weights, draw, map_leaves, named_leaves
+from ..mapped import is_mapped
+from ..weights import Array, Shape, Weights, draw, in_order, map_leaves, named_leaves
 from . import names
 from .fitting import Fit, expected_shapes, fit, is_floating, is_sinusoid_table, refuse, refuse_second_version, stripped
 
@@ -37,7 +38,7 @@ def tree_from_mapping(
     *,
     fresh_labels: bool = False,
 ) -> Weights[Array]:
-    """The weight tree that a flat mapping of PyTorch names holds; every array is copied.
+    """The weight tree that a flat mapping of PyTorch names holds; every array is copied but those in a file.
 
     Args:
         mapping: names to arrays, with or without the backbone's prefix.
@@ -69,8 +70,8 @@ def tree_from_mapping(
     def leaf(name: str, shape: Shape) -> Array:
         foreign = names.foreign_name(name, head)
         if foreign in found.redrawn:
-            return _frozen(draw(name, shape, config, seed).astype(dtype))
-        return _frozen(_cast(foreign, names.transposed(name, _floating(foreign, arrays[foreign])), dtype))
+            return _frozen(in_order(name, draw(name, shape, config, seed).astype(dtype)))
+        return _frozen(_cast(foreign, name, names.transposed(name, _floating(foreign, arrays[foreign])), dtype))
 
     return map_leaves(leaf, shapes)
 
@@ -114,15 +115,15 @@ def _floating(name: str, array: Array) -> Array:
     return array
 
 
-def _cast(name: str, array: Array, dtype: DTypeLike) -> Array:
-    """A copy as `dtype`, in our memory layout."""
+def _cast(foreign: str, name: str, array: Array, dtype: DTypeLike) -> Array:
+    """A copy as `dtype`, in our memory layout; an array that lies in a file stays there if it fits."""
     if array.dtype == dtype:
-        return np.array(array, order="C")
+        return array if is_mapped(array) else in_order(name, array.copy(order="K"))
     try:
         with np.errstate(over="raise"):
-            return np.array(array, dtype, order="C")
+            return in_order(name, np.array(array, dtype))
     except FloatingPointError as error:
-        raise WeightsError(f"{name} holds numbers that {np.dtype(dtype).name} cannot hold") from error
+        raise WeightsError(f"{foreign} holds numbers that {np.dtype(dtype).name} cannot hold") from error
 
 
 def _frozen(array: Array) -> Array:

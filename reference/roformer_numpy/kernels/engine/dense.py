@@ -6,6 +6,7 @@ by blocks of rows, the blocks of one group one after the other, so that its pane
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,9 +40,9 @@ class PackedDense:
     width: int
 
     @classmethod
-    def of(cls, kernel: Array, bias: Array) -> PackedDense:
-        """Pack a kernel (depth, width), in whatever order it lies in memory, and its bias (width,)."""
-        return cls(packed(kernel), lengthened(bias), len(bias))
+    def of(cls, kernel: Array, bias: Array, let_go: Callable[[Array], object] | None = None) -> PackedDense:
+        """Pack a kernel (depth, width), in whatever order it lies in memory, and its bias (width,); see `packed`."""
+        return cls(packed(kernel, let_go), lengthened(bias), len(bias))
 
 
 class Product(NamedTuple):

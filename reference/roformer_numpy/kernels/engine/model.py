@@ -139,9 +139,8 @@ def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool) -> 
     scale = np.float32(1.0 / np.sqrt(head_dim))
     query, key, value = (weights.query, weights.key, weights.value)
     value_order = order if rotary_value else slice(None)
-    kernel = np.concatenate(
-        [query.kernel[:, order] * scale, key.kernel[:, order], value.kernel[:, value_order]], axis=1
-    )
+    # transposed, because kernels lie in memory column by column
+    kernel = np.concatenate([query.kernel.T[order] * scale, key.kernel.T[order], value.kernel.T[value_order]]).T
     bias = np.concatenate([query.bias[order] * scale, key.bias[order], value.bias[value_order]])
     output = Dense(weights.output.kernel[value_order], weights.output.bias)
     norm = weights.layer_norm

@@ -8,6 +8,8 @@ zero. Packing happens once, when a model is first used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...weights import Array
@@ -34,14 +36,16 @@ def aligned(*shape: int) -> Array:
     return room[start : start + size].view(np.float32).reshape(shape)
 
 
-def packed(kernel: Array) -> Array:
-    """`kernel` (depth, width) as panels (panels, depth, PANEL)."""
+def packed(kernel: Array, let_go: Callable[[Array], object] | None = None) -> Array:
+    """`kernel` (depth, width) as panels (panels, depth, PANEL); `let_go` gets the columns that are not needed again."""
     depth, width = kernel.shape
     panels = aligned(panels_for(width), depth, PANEL)
     for number in range(len(panels)):
         columns = kernel[:, number * PANEL : (number + 1) * PANEL]
         panels[number, :, : columns.shape[1]] = columns
         panels[number, :, columns.shape[1] :] = 0.0
+        if let_go:
+            let_go(columns)
     return panels
 
 
