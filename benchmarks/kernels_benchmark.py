@@ -18,6 +18,7 @@ from roformer_numpy.benchmarking.models import strong_weights
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, PANEL
 from roformer_numpy.kernels.engine.panels import aligned, packed, padded
 from roformer_numpy.kernels.engine.products import multiply_panel
+from roformer_numpy.kernels.jit import kernel as compiled
 
 pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
 
@@ -28,6 +29,12 @@ PRODUCTS = {
     "inner": (768, 3072),
     "outer": (3072, 768),
 }
+
+
+@compiled
+def multiply(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int) -> None:
+    """A way in: only compiled code can call the pieces of a kernel."""
+    multiply_panel(rows, a, lda, panel, c, ldc, depth)
 
 
 @pytest.mark.parametrize("way", ["panels", "NumPy"])
@@ -43,7 +50,7 @@ def test_products(benchmark: Any, case: str, rows: int, way: str) -> None:
     def by_panels() -> None:
         for number, panel in enumerate(panels):
             target = c.ctypes.data + 4 * number * PANEL
-            multiply_panel(rows, a.ctypes.data, depth, panel.ctypes.data, target, c.shape[1], depth)
+            multiply(rows, a.ctypes.data, depth, panel.ctypes.data, target, c.shape[1], depth)
 
     def by_numpy() -> None:
         np.matmul(a, b, out=c[:, :width])
