@@ -192,6 +192,22 @@ def test_the_size_of_groups_changes_no_bit_of_encoded_sequences() -> None:
         assert len({states.tobytes() for states in several}) == 1
 
 
+def test_calls_of_random_shapes_agree_with_the_equations() -> None:
+    """One model, in any order of sizes and kinds; `benchmarks/engine_soak.py` makes thousands."""
+    ours, definition = model_of("base"), model_of("base", "equations")
+    generator = np.random.default_rng(5)
+    for number in range(30):
+        batch, length = int(generator.integers(1, 6)), int(generator.integers(1, 150))
+        ids, mask = generator.integers(0, 211, (batch, length)), generator.random((batch, length)) < 0.8
+        if number % 3:
+            options = {"attention_mask": mask, "padding": ("compute", "skip")[number % 2]}
+            pairs = [tuple(model(ids, **options).last_hidden_state for model in (ours, definition))]
+        else:
+            sequences = [row[: row_number + 1] for row_number, row in enumerate(ids)]
+            pairs = list(zip(ours.encode(sequences), definition.encode(sequences), strict=True))
+        assert all(np.abs(found - expected).max() < 1e-5 for found, expected in pairs)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
