@@ -213,6 +213,7 @@ def test_the_committed_pages_are_what_the_command_writes() -> None:
     for summary in summaries:
         page = DOCS / f"{summary['implementation']}.md"
         assert page.read_text(encoding="utf-8") == tables.page(summary)
+    assert {peer.name for peer in PEERS} <= {summary["implementation"] for summary in summaries}
 
 
 def test_a_result_becomes_a_row_a_page_and_no_path_of_a_machine(tmp_path: Path) -> None:
