@@ -342,6 +342,28 @@ def test_elementary_functions_are_right_to_float32() -> None:
     assert np.array_equal(errors, [-1.0, -1.0, np.nan, 0.0], equal_nan=True)
 
 
+@kernel
+def _small_of(x: Array, exponentials: Array, tangents: Array) -> None:
+    for index in range(x.shape[0]):
+        exponentials[index] = single.expm1(x[index])
+        tangents[index] = single.tanh(x[index])
+
+
+def test_what_is_near_zero_keeps_its_digits() -> None:
+    """eˣ − 1 and tanh x against the C library's, in relative terms, from 1e-30 to where they end; NaN stays NaN."""
+    grown = np.geomspace(1e-30, 80.0, 20_001).astype(np.float32)
+    x = np.concatenate([grown, -grown])
+    exponentials, tangents = np.empty_like(x), np.empty_like(x)
+    _small_of(x, exponentials, tangents)
+    assert np.abs(exponentials / np.expm1(x.astype(np.float64)) - 1).max() < 4e-7
+    assert np.abs(tangents / np.tanh(x.astype(np.float64)) - 1).max() < 4e-7
+    special = np.array([-np.inf, np.inf, np.nan, 0.0], np.float32)
+    exponentials, tangents = np.empty_like(special), np.empty_like(special)
+    _small_of(special, exponentials, tangents)
+    assert np.array_equal(exponentials[[0, 2, 3]], [-1.0, np.nan, 0.0], equal_nan=True)
+    assert np.array_equal(tangents, [-1.0, 1.0, np.nan, 0.0], equal_nan=True)
+
+
 @pytest.mark.parametrize("seq_len", [16, 200])
 def test_the_number_of_threads_changes_no_bit(seq_len: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In both schedules, although blocks and shares are cut differently."""

@@ -1,4 +1,4 @@
-"""Every activation in float32, and none, as six loops over the columns of one panel; each adds the bias first.
+"""Every activation in float32, and none, as seven loops over the columns of one panel; each adds the bias first.
 
 Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) · σ(x · (a + b·x²)) + s:
 
@@ -8,7 +8,8 @@ Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) ·
 | quick_gelu | 1 | 0 | 1.702 | 0 | 0 | definition |
 | gelu_new, gelu_fast | 1 | 0 | 2·√(2/π) | 0.044715 · a | 0 | (1 + tanh u) / 2 = σ(2u) |
 
-sigmoid and tanh u = 2·σ(2u) − 1 have no line, which at infinity would be 0 · ∞: they are c·σ(a·x) + s.
+sigmoid has no line, which at infinity would be 0 · ∞, and tanh by a sigmoid loses the digits of small x: each has a
+loop.
 gelu and gelu_10 are one loop with bounds; relu and selu are one with two slopes.
 """
 
@@ -23,14 +24,14 @@ from ...equations.activations import GELU_FAST_ROOT, SELU_ALPHA, SELU_SCALE
 from ...weights import Array
 from ..jit import part
 from .machine import PANEL
-from .single import exp, gelu, sigmoid
+from .single import exp, expm1, gelu, sigmoid, tanh
 
-BY_GELU, BY_SIGMOID, BY_STEP, BY_SLOPES, BY_MISH, BY_NOTHING = range(6)
+BY_GELU, BY_SIGMOID, BY_ITSELF, BY_TANH, BY_SLOPES, BY_MISH, BY_NOTHING = range(7)
 GELU_NEW_ROOT = math.sqrt(2.0 / math.pi)
 CUBIC = 0.044715
 # Beyond this argument tanh(ln(1 + eˣ)) rounds to 1.
 MISH_RANGE = np.float32(20.0)
-ONE, TWO = np.float32(1.0), np.float32(2.0)
+TWO = np.float32(2.0)
 
 
 class Activation(NamedTuple):
@@ -53,8 +54,8 @@ ACTIVATIONS = {
     "quick_gelu": _activation(BY_SIGMOID, 1.0, 0.0, 1.702),
     "gelu_new": _activation(BY_SIGMOID, 1.0, 0.0, 2.0 * GELU_NEW_ROOT, 2.0 * GELU_NEW_ROOT * CUBIC),
     "gelu_fast": _activation(BY_SIGMOID, 1.0, 0.0, 2.0 * GELU_FAST_ROOT, 2.0 * GELU_FAST_ROOT * CUBIC),
-    "sigmoid": _activation(BY_STEP, 1.0, 1.0, 0.0),
-    "tanh": _activation(BY_STEP, 2.0, 2.0, -1.0),
+    "sigmoid": _activation(BY_ITSELF),
+    "tanh": _activation(BY_TANH),
     "relu": _activation(BY_SLOPES, 1.0, 0.0),
     "selu": _activation(BY_SLOPES, SELU_SCALE, SELU_SCALE * SELU_ALPHA),
     "mish": _activation(BY_MISH),
@@ -72,8 +73,10 @@ def activate(activation: Activation, values: Array, rows: int, first: int, bias:
             _by_gelu(target, shift, numbers[0], numbers[1])
         elif activation.loop == BY_SIGMOID:
             _by_sigmoid(target, shift, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
-        elif activation.loop == BY_STEP:
-            _by_step(target, shift, numbers[0], numbers[1], numbers[2])
+        elif activation.loop == BY_ITSELF:
+            _by_itself(target, shift)
+        elif activation.loop == BY_TANH:
+            _by_tanh(target, shift)
         elif activation.loop == BY_SLOPES:
             _by_slopes(target, shift, numbers[0], numbers[1])
         elif activation.loop == BY_MISH:
@@ -104,10 +107,16 @@ def _by_sigmoid(x: Array, bias: Array, m: float, c: float, a: float, b: float, s
 
 
 @part
-def _by_step(x: Array, bias: Array, c: float, a: float, s: float) -> None:
-    """c · σ(a · x) + s, which is finite at infinity."""
+def _by_itself(x: Array, bias: Array) -> None:
+    """σ(x), which is finite at infinity."""
     for column in range(PANEL):
-        x[column] = c * sigmoid(a * (x[column] + bias[column])) + s
+        x[column] = sigmoid(x[column] + bias[column])
+
+
+@part
+def _by_tanh(x: Array, bias: Array) -> None:
+    for column in range(PANEL):
+        x[column] = tanh(x[column] + bias[column])
 
 
 @part
@@ -115,7 +124,7 @@ def _by_slopes(x: Array, bias: Array, above: float, below: float) -> None:
     """above · x for x > 0, below · (eˣ − 1) for the rest."""
     for column in range(PANEL):
         value = x[column] + bias[column]
-        negative = below * (exp(np.float32(0.0) if value > np.float32(0.0) else value) - ONE)
+        negative = below * expm1(np.float32(0.0) if value > np.float32(0.0) else value)
         x[column] = above * value if value > np.float32(0.0) else negative
 
 

@@ -1,4 +1,4 @@
-"""exp, erf, sigmoid and GELU in float32: a quarter of the time of `elementary`, which computes in float64.
+"""exp, expm1, tanh, erf, sigmoid and GELU in float32: a quarter of the time of `elementary`, which computes in float64.
 
 The coefficients are least-squares fits, weighted until the largest error is level over the interval; the errors named
 are relative, before float32 rounds. NaN passes through all of them.
@@ -47,12 +47,33 @@ Q_1, Q_2, Q_3, Q_4, Q_5, Q_6 = (
     _f(0.4974695784681654), _f(0.11098520200332415), _f(0.014070500095589612), _f(0.0010179654435304903),
     _f(2.3547936420876997e-05), _f(-1.1791559067539063e-07),
 )  # fmt: skip
-ONE, HALF, HALF_ROOT = _f(1.0), _f(0.5), _f(0.70710678118654752)
+ONE, TWO, HALF, HALF_ROOT = _f(1.0), _f(2.0), _f(0.5), _f(0.70710678118654752)
 
 
 @inlined
 def exp(x: Float32) -> Float32:
     """e to the power of x ≤ 88; exactly 0 below −70."""
+    fraction, power = _reduced(x)
+    return _f(0.0) if x < SMALLEST else (ONE + fraction) * power
+
+
+@inlined
+def expm1(x: Float32) -> Float32:
+    """e to the power of x ≤ 88, minus 1: exact where the result is tiny."""
+    fraction, power = _reduced(x)
+    return power * fraction + (power - ONE)
+
+
+@inlined
+def tanh(x: Float32) -> Float32:
+    """The hyperbolic tangent: 2σ(2x) − 1 would lose the digits of a small x."""
+    grown = expm1(x + x)
+    return grown / (grown + TWO)
+
+
+@inlined
+def _reduced(x: Float32) -> tuple[Float32, Float32]:
+    """f and a power p of two with eˣ = (1 + f) · p, x moved into [−70, 88]."""
     bounded = SMALLEST if x < SMALLEST else x
     bounded = LARGEST if bounded > LARGEST else bounded
     shifted = bounded * LOG2_E + ROUNDER
@@ -60,8 +81,7 @@ def exp(x: Float32) -> Float32:
     r = (bounded - multiple * LN2_HIGH) - multiple * LN2_LOW
     series = EXP_0 + r * (EXP_1 + r * (EXP_2 + r * (EXP_3 + r * (EXP_4 + r * EXP_5))))
     power = float_of(np.int32((bits_of(shifted) - ROUNDER_BITS + EXPONENT_BIAS) << MANTISSA_BITS))
-    grown = (ONE + (r + r * r * series)) * power
-    return _f(0.0) if x < SMALLEST else grown
+    return r + r * r * series, power
 
 
 @inlined
