@@ -54,14 +54,14 @@ def selected(wanted: list[str]) -> tuple[list[Check], Sequence[Vector]]:
     checks, vectors = list(all_checks().values()), load_vectors()
     if not wanted:
         return checks, vectors
-    known_items = [(item.id, item.clauses) for item in checks] + [(item.check_id, item.clauses) for item in vectors]
+    everything: list[Check | Vector] = [*checks, *vectors]
     for name in wanted:
-        known = any(_is_about(name, *item) for item in known_items)
+        known = any(_is_about(name, item) for item in everything)
         if not known and not select(load_clauses(), name):
             raise UsageError(f"no clause or check is called {name!r}; `roformer-conformance clauses` lists them")
     return (
-        [item for item in checks if any(_is_about(name, item.id, item.clauses) for name in wanted)],
-        [item for item in vectors if any(_is_about(name, item.check_id, item.clauses) for name in wanted)],
+        [item for item in checks if any(_is_about(name, item) for name in wanted)],
+        [item for item in vectors if any(_is_about(name, item) for name in wanted)],
     )
 
 
@@ -72,10 +72,10 @@ def claims_of(wanted: list[str]) -> tuple[str, ...]:
     return tuple(claim for claim in known if not wanted or claim in chosen)
 
 
-def _is_about(name: str, identifier: str, clauses: Iterable[str]) -> bool:
-    return identifier == name or any(
-        clause == name or clause.startswith((f"{name}.", f"{name}-")) for clause in clauses
-    )
+def _is_about(name: str, item: Check | Vector) -> bool:
+    """Whether it is what is called so, a vector by its own id or by that of its records, or is about such a clause."""
+    ids = {item.id, item.check_id} if isinstance(item, Vector) else {item.id}
+    return name in ids or any(clause == name or clause.startswith((f"{name}.", f"{name}-")) for clause in item.clauses)
 
 
 def not_claimed(check: Check, capabilities: Capabilities) -> Record:

@@ -8,13 +8,14 @@ has grown large: a compiler may keep every program that it ever made, and a run 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from .protocol import AdapterError
@@ -22,6 +23,8 @@ from .records import Record
 
 # Bytes that a process may grow by before another takes its place.
 GROWTH = 3 * 2**30
+
+STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
@@ -147,22 +150,23 @@ def _work(connection: Connection, prepare: Prepare) -> None:
         connection.send((-1, None, [f"{type(error).__name__}: {error}"], False))
         return
     connection.send((len(attempts), None, [], False))
-    known, most = 0, _peak() + GROWTH
+    known, most = 0, _held() + GROWTH
     while (number := _next(connection)) is not None:
         record = attempts[number].run()
         deaths = list(getattr(adapter, "deaths", ()))
-        connection.send((number, record, deaths[known:], _peak() > most))
+        connection.send((number, record, deaths[known:], _held() > most))
         known = len(deaths)
 
 
-def _peak() -> int:
-    """The most memory that this process ever held, in bytes; 0 on Windows, where nobody is asked so simply."""
-    if sys.platform == "win32":
-        return 0
-    import resource
+def _held() -> int:
+    """The memory that this process holds, in bytes; 0 where the system has no such file, and nobody is replaced.
 
-    unit = 1 if sys.platform == "darwin" else 1024  # KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    Not the peak that getrusage tells: a new process inherits that of the one that started it.
+    """
+    try:
+        return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _next(connection: Connection) -> int | None:

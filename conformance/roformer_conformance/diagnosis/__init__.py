@@ -87,7 +87,7 @@ def _explained(
     comparison, first = differing[0], differing[0].first
     assert first is not None  # that is what differing means
     lines = [_first_line(first, k), f"that is {place_of(first.tap)}"]
-    empty = _constant_line(comparison, first.tap) or _unequal_when_repeated(adapter, comparison.call)
+    empty = _constant_line(comparison, others, first.tap) or _unequal_when_repeated(adapter, comparison.call)
     if empty:
         return Diagnosis((*lines, empty), comparison)
     likeness = looks_like(differing, others, seconds=max(0.0, ends - time.perf_counter()))
@@ -110,9 +110,13 @@ def _first_line(first: Verdict, k: float) -> str:
     return f"first output that differs: {first.tap}{list(first.index)}: {values}; {budget}"
 
 
-def _constant_line(comparison: Comparison, tap: str) -> str:
-    """That an output is one number throughout: then nothing was computed, and no part of a model is to blame."""
-    same = [name for name in comparison.expected if name in comparison.got and _is_constant(comparison, name)]
+def _constant_line(comparison: Comparison, others: Sequence[Comparison], tap: str) -> str:
+    """That an output is one number throughout: then nothing was computed, and no part of a model is to blame.
+
+    Weights that a check has emptied can leave a mistaken model with nothing to add up, so other calls have to agree.
+    """
+    everywhere = (comparison, *(other for other in others if tap in other.got))
+    same = [name for name in comparison.expected if all(_is_constant(one, name) for one in everywhere)]
     if tap not in same:
         return ""
     value = comparison.got[tap].ravel()[0]
@@ -124,6 +128,8 @@ def _constant_line(comparison: Comparison, tap: str) -> str:
 
 
 def _is_constant(comparison: Comparison, tap: str) -> bool:
+    if tap not in comparison.got or tap not in comparison.expected:
+        return False
     got, expected = comparison.got[tap], comparison.expected[tap]
     return bool(got.size > 1 and (got == got.ravel()[0]).all() and not (expected == expected.ravel()[0]).all())
 
