@@ -31,7 +31,7 @@ def by_hand(x: float) -> float:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mode", MODES)
 def test_gelu_is_right_far_out_up_to_the_rounding_of_its_argument(mode: str, dtype: str) -> None:
-    """Within two units in the last place of x, one from 1.8e-7 · x/2 that XLA's erf stops short of 1, one of rounding."""
+    """Within two units in the last place of x: XLA's erf, 1.8e-7 short of 1, costs one of them."""
     error = np.abs(computed(gelu, mode, dtype) - [by_hand(x) for x in FAR])
     assert (error <= 2 * np.finfo(dtype).eps * np.abs(FAR)).all(), error
 
