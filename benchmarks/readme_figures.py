@@ -50,7 +50,7 @@ def conformance_table() -> str:
 def conformance_row(label: str, result: Result) -> str:
     """What came of one run."""
     covered = result.coverage()
-    applicable = len(covered.total) - len(covered.not_claimed)
+    applicable = len(covered.total) - len(covered.not_claimed) - len(covered.not_asked)
     grades = [record.grade for record in result.records if record.dtype == "float32" and record.grade is not None]
     claims = f"{len(covered.run)} / {applicable} / {len(covered.total)}"
     return (
