@@ -223,3 +223,10 @@ def test_the_record_holds_medians_ratios_and_every_round() -> None:
 def test_every_competitor_has_a_name_of_its_own() -> None:
     """Results are kept by name."""
     assert len({one.name for one in EVERYBODY}) == len(EVERYBODY)
+
+
+def test_the_column_of_ratios_names_who_they_are_to() -> None:
+    """The first who was timed, whoever that is: without the engine nothing is called a multiple of it."""
+    timed, failed = Measured("1x16", "slow", seconds=[0.004]), Measured("1x16", "absent", reason="not installed")
+    assert results.compared_with([failed, timed]) == "× slow"
+    assert results.compared_with([failed]) == "× the first"

@@ -50,6 +50,11 @@ def rows(lines: Sequence[Measured]) -> list[tuple[str, ...]]:
     return [_row(line, first_of(lines, line.case)) for line in lines]
 
 
+def compared_with(lines: Sequence[Measured]) -> str:
+    """The head of the column of ratios: they are to the first who was timed."""
+    return f"× {next((line.name for line in lines if line.seconds and not line.reason), 'the first')}"
+
+
 def _row(line: Measured, first: Measured) -> tuple[str, ...]:
     error = "" if line.error is None else f"{line.error:.1e}"
     if not line.seconds or line.reason:
@@ -81,5 +86,6 @@ def write(found: dict[str, Any], lines: Sequence[Measured], folder: Path) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "results.md").write_text(markdown(COLUMNS, rows(lines)), encoding="utf-8")
+    columns = tuple(compared_with(lines) if name == "× engine" else name for name in COLUMNS)
+    (folder / "results.md").write_text(markdown(columns, rows(lines)), encoding="utf-8")
     return path

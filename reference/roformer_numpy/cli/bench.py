@@ -24,8 +24,6 @@ from .app import app, console, usage_errors
 
 _errors = Console(stderr=True)  # a result may go through a pipe
 
-COLUMNS = ("", "ms", "middle half", "× engine", "middle half", "off by")
-
 Model = Annotated[
     str,
     typer.Argument(
@@ -63,7 +61,8 @@ def bench_command(
     Everybody loads the same weights in a process of its own, which stays
     alive between its turns, and must first give the engine's result: in
     float32 within 0.001. Who cannot run is listed with the reason. A ratio
-    above 1 says how many times longer than the engine it takes. "Products
+    above 1 says how many times longer than the engine it takes, or than the
+    first of those that --competitors names. "Products
     alone" computes the dense products of all layers and nothing else.
 
     Exit code 1 when somebody computes another result in float32.
@@ -114,7 +113,8 @@ def _bar(turns: int) -> Iterator[Callable[[str], None]]:
 
 def _print(lines: Sequence[Measured], title: str) -> None:
     console.print(title, markup=False, highlight=False, soft_wrap=True)
-    table = Table(*COLUMNS, box=None, pad_edge=False)
+    columns = ("", "ms", "middle half", results.compared_with(lines), "middle half", "off by")
+    table = Table(*columns, box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     for case in dict.fromkeys(line.case for line in lines):
