@@ -31,3 +31,12 @@ def build(arithmetic: str) -> Build:
         return model
 
     return make
+
+
+@pytest.fixture(scope="module")
+def folder(model: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The module's fixtures `model` and `tokenizer` as a model folder."""
+    path = tmp_path_factory.mktemp("model")
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return str(path)

@@ -42,15 +42,6 @@ def model() -> RoFormerForMaskedLM:
     return RoFormerForMaskedLM(config, dtype="float64", components="equations")
 
 
-@pytest.fixture(scope="module")
-def folder(model: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The two of them as a model folder."""
-    path = tmp_path_factory.mktemp("model")
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return str(path)
-
-
 def run(*arguments: str) -> Any:
     """The command, in this process."""
     return CliRunner().invoke(app, ["fill-mask", *arguments], env={"COLUMNS": "120"})
