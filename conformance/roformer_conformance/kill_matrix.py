@@ -1,7 +1,8 @@
 """The suite's own power: which check fails on which seeded fault, as recorded in a file of JSON lines.
 
 The first line describes the run; each further line is one fault: its name, its mistake in a sentence, the checks that
-fail on it, and the grade R that comparing with the oracle gives it (null where that does not see it, or is not asked).
+fail on it, the grade R that comparing with the oracle gives it (null where that does not see it, or is not asked), and
+the checks that came later and were not tried on it yet.
 `python -m tests.conformance.make_kill_matrix FILE` makes it.
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 
 from .levels import UsageError
 
-FORMAT = 1
+FORMAT = 2
 # Where the kill rate against K is told.
 BUDGETS = (1, 2, 4, 8, 16, 64, 256, 1024)
 
@@ -29,6 +30,7 @@ class FaultRow:
     killed_by: tuple[str, ...]  # ids of checks
     parity: float | None  # the largest grade R of NUM-1.1/parity, infinite where it fails for another reason
     seconds: float
+    untried: tuple[str, ...] = ()  # ids of checks
 
 
 @dataclass(frozen=True)
@@ -97,4 +99,6 @@ def row_line(row: FaultRow) -> str:
 
 def _row(line: Mapping[str, Any]) -> FaultRow:
     parity = None if line["parity"] is None else float(line["parity"])
-    return FaultRow(line["fault"], line["mistake"], tuple(line["killed_by"]), parity, line["seconds"])
+    return FaultRow(
+        line["fault"], line["mistake"], tuple(line["killed_by"]), parity, line["seconds"], tuple(line["untried"])
+    )

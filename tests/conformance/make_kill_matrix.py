@@ -4,25 +4,29 @@
     python -m tests.conformance.make_kill_matrix FILE --processes 2
     python -m tests.conformance.make_kill_matrix sample.jsonl --sample 10
 
-A file that is there is gone on with: faults that stand in it are left as they are while the checks are the same ones.
-With all faults this takes the better part of an hour of one processor. It may be stopped at any time: the file holds
-whole rows.
+    python -m tests.conformance.make_kill_matrix FILE --again MASK-6.1/uniform
+
+A file that is there is gone on with: faults that stand in it meet only checks that came later, and those that `--again`
+names because they changed; what is said of faults and checks that are gone is taken out. From the beginning this takes
+more than an hour of one processor. It may be stopped at any time.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import track
 
-from roformer_conformance.kill_matrix import FaultRow, KillMatrix, header_line, read_matrix, row_line
+from roformer_conformance.kill_matrix import FaultRow, header_line, read_matrix, row_line
 from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities
 from roformer_conformance.registry import Check, all_checks
@@ -39,52 +43,74 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--sample", type=int, metavar="N", help="only every so many faults that N are made")
+    parser.add_argument("--again", action="append", default=[], metavar="ID", help="a check to try anew on all faults")
     parser.add_argument("--processes", type=int, default=1, help="that make rows at once")
     options = parser.parse_args()
     names = sorted(FAULTS)
     wanted = names[:: max(1, len(names) // options.sample)][: options.sample] if options.sample else names
+    unknown = sorted(set(options.again) - all_checks().keys())
+    if unknown:
+        parser.error(f"--again: there is no check {', '.join(unknown)}")
     started = time.perf_counter()
-    made = extend(options.file, wanted, options.processes)
+    made = extend(options.file, wanted, options.processes, options.again)
     each = (time.perf_counter() - started) / max(1, made)
-    print(f"{made} faults made, {each:.1f} s each; all {len(names)} take about {each * len(names) / 3600:.1f} hours")
+    print(f"{made} rows made or brought up to date, {each:.1f} s each, of {len(names)} faults")
 
 
-def extend(path: Path, wanted: list[str], processes: int = 1) -> int:
-    """Write the rows of `wanted` that the file does not hold, as they come; returns how many."""
-    checks = list(all_checks())
-    known = _known(path, checks)
-    rows = [row_line(row) for row in known.rows] if known else []
-    path.write_text("".join([header_line(LEVEL, checks, len(FAULTS)), *rows]), encoding="utf-8")
-    there = {row.fault for row in known.rows} if known else set()
-    missing = [name for name in wanted if name not in there]
-    for row in track(_rows(missing, processes), "faults", len(missing), disable=not sys.stdout.isatty()):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(row_line(row))
-    return len(missing)
+def extend(path: Path, wanted: list[str], processes: int = 1, again: Sequence[str] = ()) -> int:
+    """Make the rows of `wanted` that the file lacks, and bring the others up to date; returns how many."""
+    rows = _known(path, again)
+    write(path, rows.values())
+    todo = {name: rows[name].untried if name in rows else tuple(all_checks()) for name in wanted}
+    todo = {name: checks for name, checks in todo.items() if checks}
+    for made in track(_rows(todo, processes), "faults", len(todo), disable=not sys.stdout.isatty()):
+        rows[made.fault] = merged(rows[made.fault], made) if made.fault in rows else made
+        write(path, rows.values())
+    return len(todo)
 
 
-def _rows(names: list[str], processes: int) -> Iterator[FaultRow]:
-    """A row for each name, in the order in which they are made."""
+def write(path: Path, rows: Iterable[FaultRow]) -> None:
+    """The whole file, so that whoever reads it, or stops this program, finds a whole one."""
+    lines = [row_line(row) for row in sorted(rows, key=lambda row: row.fault)]
+    part = path.with_name(path.name + ".part")
+    part.write_text("".join([header_line(LEVEL, list(all_checks()), len(FAULTS)), *lines]), encoding="utf-8")
+    part.replace(path)
+
+
+def merged(old: FaultRow, new: FaultRow) -> FaultRow:
+    """A row and what checks found that were not tried on it before, the checks in their usual order."""
+    found = {*old.killed_by, *new.killed_by}
+    parity = old.parity if new.parity is None else new.parity
+    seconds = round(old.seconds + new.seconds, 1)
+    return FaultRow(old.fault, old.mistake, tuple(id for check in all_checks() if check in found), parity, seconds)
+
+
+def _rows(todo: Mapping[str, tuple[str, ...]], processes: int) -> Iterator[FaultRow]:
+    """A row for each fault and its checks, in the order in which they are made."""
     if processes == 1:
-        yield from map(row_of, names)
+        yield from itertools.starmap(row_of, todo.items())
         return
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for made in as_completed([pool.submit(row_of, name) for name in names]):
+        for made in as_completed([pool.submit(row_of, *one) for one in todo.items()]):
             yield made.result()
 
 
-def row_of(name: str) -> FaultRow:
-    """One fault under every check."""
+def row_of(name: str, checks: Sequence[str]) -> FaultRow:
+    """One fault under some checks."""
     started = time.perf_counter()
     killed_by, parity = [], None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a wrong model may warn, or divide by zero
-        for check in all_checks().values():
-            killed, grade = tried(name, check)
-            killed_by += [check.id] if killed else []
-            parity = grade if check.id == PARITY else parity
-    mistake = " ".join((FAULTS[name].__doc__ or "").split())
-    return FaultRow(name, mistake, tuple(killed_by), parity, round(time.perf_counter() - started, 1))
+        for check in checks:
+            killed, grade = tried(name, all_checks()[check])
+            killed_by += [check] if killed else []
+            parity = grade if check == PARITY else parity
+    return FaultRow(name, mistake_of(name), tuple(killed_by), parity, round(time.perf_counter() - started, 1))
+
+
+def mistake_of(name: str) -> str:
+    """What is wrong, in a sentence."""
+    return " ".join((FAULTS[name].__doc__ or "").split())
 
 
 def tried(name: str, check: Check) -> tuple[bool, float | None]:
@@ -98,12 +124,22 @@ def tried(name: str, check: Check) -> tuple[bool, float | None]:
     return False, max(grades, default=None)
 
 
-def _known(path: Path, checks: list[str]) -> KillMatrix | None:
-    """What the file holds, when it was made with the same checks."""
-    if not path.exists():
-        return None
-    found = read_matrix(path)
-    return found if list(found.checks) == checks and found.level == LEVEL else None
+def _known(path: Path, again: Sequence[str]) -> dict[str, FaultRow]:
+    """What the file holds of faults and checks that there still are, by fault."""
+    if not path.exists() or (found := read_matrix(path)).level != LEVEL:
+        return {}
+    old = set(found.checks) - set(again)
+    rows = (row for row in found.rows if row.fault in FAULTS and row.mistake == mistake_of(row.fault))
+    return {row.fault: _up_to_date(row, old - set(row.untried)) for row in rows}
+
+
+def _up_to_date(row: FaultRow, tried_before: set[str]) -> FaultRow:
+    checks = list(all_checks())
+    return replace(
+        row,
+        killed_by=tuple(check for check in row.killed_by if check in tried_before and check in checks),
+        untried=tuple(check for check in checks if check not in tried_before),
+    )
 
 
 if __name__ == "__main__":

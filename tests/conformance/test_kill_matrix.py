@@ -1,6 +1,7 @@
 """The record of what the suite sees: what it says, how it is made, and that what is recorded is so."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -69,21 +70,46 @@ def test_what_is_no_matrix_is_refused(tmp_path: Path, text: str) -> None:
     assert CliRunner().invoke(cli.app, ["faults", "--matrix", str(path)]).exit_code == 2
 
 
-def test_making_is_gone_on_with_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults that are in the file stay as they are, unless the checks are other ones."""
-    made: list[str] = []
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The faults that were tried and on how many checks; each is seen by the first of them."""
+    calls: list[tuple[str, int]] = []
 
-    def row_of(name: str) -> FaultRow:
-        made.append(name)
-        return FaultRow(name, "", (), None, 0.0)
+    def row_of(name: str, checks: Sequence[str]) -> FaultRow:
+        calls.append((name, len(checks)))
+        return FaultRow(name, make_kill_matrix.mistake_of(name), (checks[0],), None, 0.0)
 
     monkeypatch.setattr(make_kill_matrix, "row_of", row_of)
-    path = tmp_path / "matrix.jsonl"
+    return calls
+
+
+def test_making_is_gone_on_with_where_it_was_stopped(tmp_path: Path, made: list[tuple[str, int]]) -> None:
+    """Faults that are in the file stay as they are."""
+    path, every = tmp_path / "matrix.jsonl", len(all_checks())
     assert make_kill_matrix.extend(path, ["base_9999"]) == 1
     assert make_kill_matrix.extend(path, ["base_9999", "tanh_gelu"]) == 1
-    assert made == ["base_9999", "tanh_gelu"]
-    assert [row.fault for row in read_matrix(path).rows] == made
+    assert made == [("base_9999", every), ("tanh_gelu", every)]
+    assert [row.fault for row in read_matrix(path).rows] == ["base_9999", "tanh_gelu"]
+
+
+def test_only_checks_that_came_later_are_tried_on_known_faults(tmp_path: Path, made: list[tuple[str, int]]) -> None:
+    """A check that is gone is taken out, a new one tried, and one that is named is tried again."""
+    path, first = tmp_path / "matrix.jsonl", next(iter(all_checks()))
+    make_kill_matrix.extend(path, ["base_9999"])
     path.write_text(path.read_text().replace("NUM-1.1/parity-long", "NUM-1.1/parity-short"))
+    assert make_kill_matrix.extend(path, []) == 0
+    assert read_matrix(path).rows[0].untried == ("NUM-1.1/parity-long",)
+    assert make_kill_matrix.extend(path, ["base_9999"], again=[first]) == 1
+    assert made[1:] == [("base_9999", 2)]
+    assert read_matrix(path).rows[0].killed_by == (first,)
+    assert read_matrix(path).rows[0].untried == ()
+
+
+def test_a_fault_that_means_another_mistake_now_is_made_anew(tmp_path: Path, made: list[tuple[str, int]]) -> None:
+    """What was recorded is about something else."""
+    path = tmp_path / "matrix.jsonl"
+    make_kill_matrix.extend(path, ["base_9999"])
+    path.write_text(path.read_text().replace(make_kill_matrix.mistake_of("base_9999"), "Another."))
     assert make_kill_matrix.extend(path, ["base_9999"]) == 1
 
 
