@@ -82,7 +82,7 @@ def merged(old: FaultRow, new: FaultRow) -> FaultRow:
     found = {*old.killed_by, *new.killed_by}
     parity = old.parity if new.parity is None else new.parity
     seconds = round(old.seconds + new.seconds, 1)
-    return FaultRow(old.fault, old.mistake, tuple(id for check in all_checks() if check in found), parity, seconds)
+    return FaultRow(old.fault, old.mistake, tuple(check for check in all_checks() if check in found), parity, seconds)
 
 
 def _rows(todo: Mapping[str, tuple[str, ...]], processes: int) -> Iterator[FaultRow]:
