@@ -32,7 +32,7 @@ PROTOCOL = 1
 # The suite writes here the numbers of the descriptors that its frames and the answers travel on.
 DESCRIPTORS = "ROFORMER_CONFORMANCE_DESCRIPTORS"
 # Claims about objects that only one process can see: they are not passed on.
-STAYS_INSIDE = ("python_values", "output_objects", "tokenizer", "keras", "graph")
+STAYS_INSIDE = ("python_values", "output_objects", "tokenizer", "keras")
 
 
 def spread(name: str, value: Any, tensors: dict[str, Any], values: dict[str, Any]) -> None:
@@ -119,9 +119,12 @@ class Server:
         return {"done": True}
 
     def call(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The outputs of a model."""
+        """The outputs of a model, which `execute` computes where the message says how."""
         inputs, options = self._arguments(message)
-        return self._outputs(message, self._model(message)(inputs, style=message["style"], options=options))
+        model = self._model(message)
+        if "mode" in message:
+            return self._outputs(message, model.execute(inputs, options, message["mode"]))
+        return self._outputs(message, model(inputs, style=message["style"], options=options))
 
     def gradients(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The loss and its gradients."""

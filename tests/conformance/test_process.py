@@ -16,6 +16,7 @@ from roformer_conformance import kit
 from roformer_conformance.process import Limits, ProcessAdapter
 from roformer_conformance.process.adapter import ImplementationError
 from roformer_conformance.protocol import (
+    MODES,
     AdapterError,
     Capabilities,
     ImplementationDied,
@@ -69,6 +70,15 @@ def test_a_process_says_who_it_is_and_claims_nothing_that_stays_inside(echo: Pro
     assert capabilities.heads == ("base",)
     assert capabilities.claims("cache")
     assert not capabilities.claims("python_values")
+
+
+def test_a_call_says_how_it_is_executed(echo: ProcessAdapter) -> None:
+    """Graph mode is seen from outside, too: inputs and options arrive with the way in which they are to be computed."""
+    model = echo.load("base", {}, WEIGHTS, "float32")
+    for mode in MODES:
+        got = flatten(model.execute(IDS, {"return_dict": True}, mode))
+        np.testing.assert_array_equal(got["last_hidden_state"], TABLE[IDS["input_ids"]])
+        assert got["mode"] == len(mode)
 
 
 def test_arrays_arrive_and_return_as_they_were(echo: ProcessAdapter) -> None:

@@ -44,6 +44,7 @@ def test_every_message_that_is_sent_keeps_the_schema(monkeypatch: pytest.MonkeyP
     model = process.load("base", {"pruned_heads": {0: [1]}, "num_labels": np.int64(3)}, WEIGHTS, "float32")
     inputs = {"input_ids": np.array([[1]]), "head_mask": None, "past_key_values": ((np.ones(1), np.ones(1)),)}
     model(inputs, style="dict", options={"use_cache": True, "labels": np.ones(1)})
+    model.execute(inputs, {}, "traced xla")
     model.save(tmp_path)
     process.load_saved("base", tmp_path, "float32", num_labels=3)
     model.prune_heads({0: [1]})

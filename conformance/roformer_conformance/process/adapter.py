@@ -201,6 +201,10 @@ class ProcessModel:
         """The outputs, spread out as `protocol.flatten` does."""
         return self._living.ask_with("call", self._number, inputs, options or {}, style=style)
 
+    def execute(self, inputs: Mapping[str, Any], options: Mapping[str, Any], mode: str) -> Outputs:
+        """The outputs of a call by keywords that is executed in one of `protocol.MODES`; needs graph."""
+        return self._living.ask_with("call", self._number, inputs, options, style="keywords", mode=mode)
+
     def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """The loss and its gradients by the names of weights and inputs."""
         return self._living.ask_with("gradients", self._number, inputs, options)

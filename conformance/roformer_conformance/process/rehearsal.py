@@ -71,6 +71,7 @@ def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[t
         ("pruning", "prune_heads", _prune),
         ("resizing", "resize", _resize),
         ("cache", "call with a cache", _cached),
+        ("graph", "call in a graph", _graph),
         ("configuration", "configure", _configure),
     ):
         if capabilities.claims(need):
@@ -140,6 +141,11 @@ def _cached(trial: Trial, case: Case) -> str:
     if not names:
         raise ValueError(f"use_cache=True gave {', '.join(got)}, expected past_key_values among them")
     return f"{len(names)} entries"
+
+
+def _graph(trial: Trial, case: Case) -> str:
+    model: Any = trial.load(case)
+    return _shapes(model.execute(case.inputs(), {}, "graph"))
 
 
 def _configure(trial: Trial, case: Case) -> str:

@@ -88,13 +88,14 @@ class Server {
     return { done: true };
   }
 
-  async call({ id, model, inputs, values, order, style }) {
+  async call({ id, model, inputs, values, order, style, mode }) {
     const named = { ...readTensors(path.join(this.folder, inputs)), ...values };
     const side = (prefix) => {
       const names = order.filter((name) => name.startsWith(prefix));
       return Object.fromEntries(names.map((name) => [name.slice(prefix.length), named[name]]));
     };
     if (!this.models.has(model)) throw new Error(`no model has the number ${model}`);
+    if (mode) throw new Unsupported(`${mode}: calls are not executed in several ways`);
     const outputs = await this.models.get(model).call(side("inputs/"), style, side("options/"));
     const file = `${id}.outputs.safetensors`;
     writeTensors(path.join(this.folder, file), outputs);

@@ -30,7 +30,7 @@ class Adapter:
             "call_styles": ("keywords", "dict", "list", "tuple", "single"),
             # head_mask is documented and raises NotImplementedError; generate is inherited and never worked
             **dict.fromkeys(("training", "head_mask", "pruning", "resizing", "saving", "overrides", "warnings"), True),
-            "gradients": True,
+            **dict.fromkeys(("gradients", "graph"), True),
             "profile": "transformers-tf-4.37",
         }
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -67,7 +67,7 @@ class Model:
     """One of the library's models."""
 
     def __init__(self, head: str, model: Any) -> None:
-        self.model = model
+        self.model, self.functions = model, {"eager": model}
         labels = ("start_positions", "end_positions") if head == "question_answering" else ("labels",)
         self.order = (*FIRST, *(() if head == "base" else labels), "training")
 
@@ -85,9 +85,14 @@ class Model:
             output = self.model(items if style == "list" else tuple(items), **named)
         else:
             output = called(self.model, given, style, named)
-        if isinstance(output, tuple) and not hasattr(output, "items"):
-            return {"tuple": _to_numpy(output)}
-        return {name: _to_numpy(value) for name, value in output.items()}
+        return _named_outputs(output)
+
+    def execute(self, inputs: Mapping[str, Any], options: Mapping[str, Any], mode: str) -> dict[str, Any]:
+        """A call by keywords, eagerly or by the function that users wrap a model in, since it has none of its own."""
+        if mode not in self.functions:
+            self.functions[mode] = tf.function(self.model, jit_compile=mode.endswith("xla"), autograph=False)
+        given = {name: _to_tensor(value) for name, value in inputs.items()}
+        return _named_outputs(self.functions[mode](**given, **options))
 
     def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """TensorFlow's own differentiation of the loss: by every variable that an optimiser trains, inputs_embeds."""
@@ -125,6 +130,13 @@ def _named(name: str, slope: Any) -> tuple[str, Any]:
         return name, np.asarray(slope)
     known, turned = convert_tf_weight_name_to_pt_weight_name(name, tf_weight_shape=slope.shape)
     return known, np.transpose(slope) if turned.value == "simple" else np.asarray(slope)
+
+
+def _named_outputs(output: Any) -> dict[str, Any]:
+    """What a call returned, as arrays by name; a plain tuple has one name."""
+    if isinstance(output, tuple) and not hasattr(output, "items"):
+        return {"tuple": _to_numpy(output)}
+    return {name: _to_numpy(value) for name, value in output.items()}
 
 
 def _to_tensor(value: Any) -> Any:

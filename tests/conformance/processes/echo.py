@@ -10,7 +10,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-CLAIMED = ("warnings", "python_values", "cache", "saving", "pruning", "resizing", "overrides", "gradients")
+CLAIMED = (
+    "warnings", "python_values", "cache", "saving", "pruning", "resizing", "overrides", "gradients", "graph",
+)  # fmt: skip
 
 
 class Unsupported(Exception):
@@ -54,6 +56,10 @@ class Model:
         if options.get("return_dict") is False:
             return {"tuple": tuple(outputs.values())}
         return outputs
+
+    def execute(self, inputs, options, mode):
+        """The rows, and how many characters the mode has."""
+        return self(inputs, style="keywords", options=options) | {"mode": np.array(len(mode))}
 
     def save(self, path):
         """The table."""
