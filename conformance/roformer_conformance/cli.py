@@ -15,12 +15,13 @@ from rich.table import Table
 
 from . import cli_diagnosis, cli_faults, cli_report
 from .budget import FAILS_AT
-from .clauses import Clause, load_clauses, select
+from .clauses import PROFILES, Clause, load_clauses, select
 from .expectations import load_expectations
 from .failures import Examiner
 from .levels import FRESH, LEVELS, UsageError, seed_for
 from .peers import commands as peer_commands
 from .process import commands as process_commands
+from .profiles import commands as profile_commands
 from .protocol import Capabilities, find_adapter
 from .records import Record, Result
 from .registry import all_checks
@@ -58,6 +59,9 @@ def check(
         str, typer.Option(help=f"draws other examples; left out: 0, at level deep outside CI {FRESH}", metavar="N")
     ] = "",
     expected: Annotated[Path | None, typer.Option(help="TOML file of known failures, each with id and reason")] = None,
+    profile: Annotated[
+        str, typer.Option(help="whose registered behaviours count as such, see `profiles`", metavar="NAME")
+    ] = PROFILES[0],
     budget_k: Annotated[float, typer.Option(help="the grade R at which a result fails", min=0.0)] = FAILS_AT,
     workers: Annotated[int, typer.Option(help="processes that share the work; the result is the same", min=1)] = 1,
     failures: Annotated[
@@ -83,6 +87,7 @@ def check(
             seed=seed_for(level, seed),
             k=budget_k,
             expected=load_expectations(expected) if expected else (),
+            profile=profile,
             progress=_naming(advance),
             replay_name=implementation,
             workers=workers,
@@ -213,6 +218,9 @@ app.command("protocol", epilog='Example: roformer-conformance protocol "cmd:pyth
 )
 app.command("replay", epilog="Example: roformer-conformance replay failures/NUM-1.1-parity-base-float32.json numpy")(
     cli_diagnosis.replay
+)
+app.command("profiles", epilog="Example: roformer-conformance profiles transformers_pytorch_5")(
+    profile_commands.profiles
 )
 app.command("faults", epilog="Example: roformer-conformance faults --json")(cli_faults.faults)
 app.command("report", epilog="Example: roformer-conformance report numpy.json tensorflow.json --output report")(

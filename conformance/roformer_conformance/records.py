@@ -98,6 +98,7 @@ class Result:
     preparation_seconds: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
     growth: Growth | None = None  # measured for reports alone
+    profile: str = "documented"  # whose registered behaviours explain differences
 
     def with_status(self, status: str) -> list[Record]:
         """The records of one status."""

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from .budget import FAILS_AT
-from .clauses import load_clauses
+from .clauses import PROFILES, load_clauses
 from .expectations import Expectation, judged, require_known
 from .failures import Examiner
 from .fixed import bound
 from .levels import LEVELS, UsageError
 from .planning import claims_of, not_claimed, plan, runs, selected
+from .profiles.registered import profile_expectations
 from .protocol import Adapter, Capabilities, find_adapter
 from .records import Record, Result
 from .registry import Check
@@ -39,6 +40,7 @@ def check_implementation(
     seed: int = 0,
     k: float = FAILS_AT,
     expected: Sequence[Expectation] = (),
+    profile: str = PROFILES[0],
     progress: Progress | None = None,
     replay_name: str | None = None,
     workers: int = 1,
@@ -54,6 +56,7 @@ def check_implementation(
         seed: another seed draws other examples; the same seed the same ones.
         k: the grade at which a result fails.
         expected: failures that are known and have to happen, see `expectations`.
+        profile: whose registered behaviours explain failures at contested points, see `profiles`; documented: nobody's.
         progress: called after each check with its record and the number of all.
         replay_name: how a command line names the adapter; its own name by default.
         workers: processes that run the checks; the records and their order are the same for any number. More than one
@@ -63,14 +66,17 @@ def check_implementation(
 
     Raises:
         AdapterError: the adapter does not fit the protocol.
-        UsageError: an unknown level, a clause that does not exist, or an adapter that cannot be taken to workers.
+        UsageError: an unknown level or profile, a clause that does not exist, or an adapter that cannot be taken to
+            workers.
         ExpectationError: an expected failure of a check that is not run.
     """
     run = Run(adapter, level, tuple(clauses), seed, k, replay_name, workers, failures, model)
-    require_known(expected, runs(*run.chosen, run.capabilities))
+    known = runs(*run.chosen, run.capabilities)
+    require_known(expected, known)
+    registered = profile_expectations(profile, known)
     started = time.perf_counter()
     preparation = run.prepare()
-    records = run.judged_records(expected, progress)
+    records = run.judged_records([*expected, *registered], progress)
     return Result(
         implementation=run.adapter.name,
         version=run.adapter.version,
@@ -83,6 +89,7 @@ def check_implementation(
         seconds=time.perf_counter() - started - preparation,
         preparation_seconds=preparation,
         environment=environment(),
+        profile=profile,
     )
 
 

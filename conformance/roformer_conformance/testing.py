@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from .budget import FAILS_AT
+from .clauses import PROFILES
 from .expectations import Expectation, load_expectations, require_known
 from .failures import Examiner
 from .planning import plan, runs
 from .plugin import ConformanceCheck
+from .profiles.registered import profile_expectations
 from .protocol import Adapter, Capabilities
 from .records import Record
 from .registry import all_checks
@@ -20,7 +22,12 @@ from .vectors import Vector, load_vectors, verify_vector
 
 
 def parametrize_with_checks(
-    adapter: Adapter, *, level: str = "default", seed: int = 0, expected_failures: str | Path | None = None
+    adapter: Adapter,
+    *,
+    level: str = "default",
+    seed: int = 0,
+    expected_failures: str | Path | None = None,
+    profile: str = PROFILES[0],
 ) -> Any:
     """Decorate `def test_my_roformer(check): check()` to run the whole suite on `adapter`.
 
@@ -32,15 +39,19 @@ def parametrize_with_checks(
         seed: of the examples.
         expected_failures: a TOML file of known failures, see `expectations`: these checks have to fail, and one that
             passes is reported as a failure.
+        profile: whose registered behaviours are failures of the same kind, see `profiles`.
 
     Raises:
+        UsageError: there is no such profile.
         ExpectationError: the file names a check that is not run, or gives no reason.
     """
     import pytest  # the suite runs without it
 
     expected = () if expected_failures is None else load_expectations(expected_failures)
     capabilities = Capabilities.of(adapter)
-    require_known(expected, runs(all_checks().values(), load_vectors(), capabilities))
+    known = runs(all_checks().values(), load_vectors(), capabilities)
+    require_known(expected, known)
+    expected = (*expected, *profile_expectations(profile, known))
     examiner = Examiner(adapter, FAILS_AT, adapter.name)
     return pytest.mark.parametrize(
         "check",

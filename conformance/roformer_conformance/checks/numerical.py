@@ -50,7 +50,7 @@ def agrees_on_large_scores(trial: Trial, case: Case) -> None:
 )  # fmt: skip
 def agrees_on_trained_weights(trial: Trial, case: Case) -> None:
     """A trained model, whose attention is sharp in some rows and spread in others, gives the oracle's outputs."""
-    inputs = {**case.inputs(), **case.labels()}
+    inputs = case.inputs()  # without labels: the shape of a loss is asked for elsewhere (LOSS)
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..clauses import PROFILES
 from ..levels import UsageError
 from ..report import print_result, write_json
 from ..report.documents import read_documents
@@ -66,7 +67,7 @@ def check(
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="write the whole result to this file")] = None,
 ) -> None:
-    """Check a peer; the differences that are known of it have to be there, and no others."""
+    """Check a peer; what is known of it, or registered for its profile, has to be there, and no other difference."""
     console = Console()
     with usage_errors():
         peer = peer_named(name)
@@ -79,6 +80,7 @@ def check(
             level=level,
             clauses=clause or (),
             expected=known,
+            profile=peer.profile if strict else PROFILES[0],
             progress=lambda record, total: advance(f"{record.id} {record.head}", total),
             replay_name=name,
             model=checkpoint_of(export) if export else None,

@@ -15,7 +15,7 @@ from ..protocol import AdapterError
 
 _NEEDED = ("title", "version", "link", "variable")
 _RUNTIMES = ("python", "node")  # one of them, with the versions of the interpreter
-_OPTIONAL = ("environment", "exported_by")
+_OPTIONAL = ("environment", "exported_by", "profile")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Peer:
     folder: Path
     environment: Mapping[str, str]
     exported_by: str = ""  # the peer that makes the files which this one runs; its weights are fixed then
+    profile: str = "documented"  # whose behaviours it has at contested points
 
     @property
     def adapter(self) -> Path:

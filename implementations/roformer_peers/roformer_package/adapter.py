@@ -14,7 +14,7 @@ class Adapter(TorchAdapter):
 
     def __init__(self) -> None:
         # generation is written for a transformers of 2022 and works with no newer one; nothing promises it
-        claims = {"head_mask": True, "pruning": True, "generation": False, "profile": "transformers-torch-4.37"}
+        claims = {"head_mask": True, "pruning": True, "generation": False}
         super().__init__("roformer_package", roformer, **claims)
         self.version = f"0.4.3 (transformers {TorchAdapter.version.replace(' (', ', ')}"
 

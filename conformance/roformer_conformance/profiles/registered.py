@@ -1,0 +1,57 @@
+"""The behaviours that SPEC.md registers, and the failures that they explain."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..clauses import PROFILES, Clause, load_clauses
+from ..expectations import Expectation, bears, load_expectations
+from ..levels import UsageError
+
+# How SPEC.md says that there is nothing to see in a profile, and nothing to be held to.
+_NOTHING_TO_SEE = ("no ", "not applicable")
+_ANYTHING_GOES = "nothing is promised"
+
+
+def contested_points() -> Mapping[str, Clause]:
+    """The contested claims by id, in the order of SPEC.md."""
+    return {clause.id: clause for clause in load_clauses().values() if clause.contested}
+
+
+def registered_as(point: str, seen: str) -> tuple[str, ...]:
+    """The profiles whose registered behaviour at a contested point is the one that was seen.
+
+    A registered text is what is seen, and perhaps, after a semicolon, more about it.
+    """
+    texts = contested_points()[point].contested
+    return tuple(
+        profile for profile, text in texts.items() if text.partition(";")[0] == seen or text.startswith(_ANYTHING_GOES)
+    )
+
+
+def can_be_seen(text: str) -> bool:
+    """Whether a registered text is a behaviour, and not that there is none."""
+    return not text.startswith((*_NOTHING_TO_SEE, _ANYTHING_GOES))
+
+
+def profile_expectations(name: str, known: Collection[tuple[str, str]] | None = None) -> tuple[Expectation, ...]:
+    """The failures that a profile explains; of those alone that are about the `known` checks and heads, if given.
+
+    `documented` explains none: it is the specification.
+
+    Raises:
+        UsageError: there is no such profile, or no list of what it explains.
+        ExpectationError: the list cannot be read.
+    """
+    if name not in PROFILES:
+        raise UsageError(f"no profile is called {name!r}; known are {', '.join(PROFILES)}")
+    if name == PROFILES[0]:
+        return ()
+    path = Path(__file__).with_name(f"{name}.toml")
+    if not path.exists():
+        with_list = ", ".join((PROFILES[0], *sorted(item.stem for item in path.parent.glob("*.toml"))))
+        raise UsageError(f"what {name} does is registered in SPEC.md in words alone; a run can be held to {with_list}")
+    told = [replace(item, reason=f"as registered for {name} at {item.reason}") for item in load_expectations(path)]
+    return tuple(item for item in told if known is None or bears(item, known))
