@@ -16,6 +16,7 @@ import numpy as np
 
 from .levels import UsageError
 from .oracle import Checkpoint
+from .precision import rounded
 from .protocol import Adapter, Array, Capabilities, Model, Unsupported
 from .registry import Check
 from .strategies import Case, OneOf
@@ -67,7 +68,7 @@ class FixedWeights:
 
     def own_weights(self, head: str, dtype: str) -> dict[str, Array]:
         """The checkpoint's weights, representable in `dtype`, as float64 arrays."""
-        return {name: array.astype(dtype).astype(np.float64) for name, array in self._weights(head).items()}
+        return {name: rounded(array, dtype) for name, array in self._weights(head).items()}
 
     def own_case(self, check: Check, case: Case) -> Case:
         """The case with the checkpoint's model in place of the drawn one.

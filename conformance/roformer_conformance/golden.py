@@ -21,6 +21,7 @@ from .budget import FAILS_AT, Spread, Verdict, judge_within, spread
 from .fixed import bound
 from .levels import UsageError
 from .oracle import Checkpoint, Oracle
+from .precision import rounded
 from .protocol import Adapter, Array, Capabilities, Outputs, find_adapter, flatten
 from .runner import environment
 from .trial import TRACES, query_rows, tap_position, without_warnings
@@ -64,7 +65,7 @@ class Subject:
         adapter = find_adapter(name)
         adapter = bound(adapter, model) if Capabilities.of(adapter).fixed_weights else adapter
         head, dtype = _chosen(adapter, head or checkpoint.head, dtype)
-        weights = {n: array.astype(dtype).astype(np.float64) for n, array in checkpoint.weights(head).items()}
+        weights = {name: rounded(array, dtype) for name, array in checkpoint.weights(head).items()}
         return cls(adapter, name, head, dtype, checkpoint.config, weights)
 
     @classmethod

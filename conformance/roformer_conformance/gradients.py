@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .budget import Verdict, judge
-from .oracle import Oracle, schema
+from .oracle import schema
+from .precision import PRECISIONS, rounded
 from .protocol import Array, Model, Outputs
 from .strategies import Case
 from .trial import Trial, Violation, expect, raise_unless_passed
@@ -68,7 +69,7 @@ def agree(
         factor: by which the budget is multiplied.
     """
     expect_complete(case, inputs, got)
-    oracle = Oracle(case.head, case.config, trial.weights(case) if weights is None else weights)
+    oracle = trial.oracle(case, weights)
     exact, runs = oracle.gradients(inputs, {}), oracle.legitimate_gradients(inputs, {}, trial.dtype)
     for name in backward_order(exact):
         reference = exact[name] if expected is None else expected[name].astype(np.float64)
@@ -106,17 +107,17 @@ def slope(
     Returns:
         the change of the loss between the two ends, its uncertainty, and how far each weight really moved.
     """
-    step = float(np.finfo(trial.dtype).eps) ** (1 / 3)
+    step = (2.0 * PRECISIONS[trial.dtype].unit) ** (1 / 3)
     weights = trial.weights(case)
     changes, moves = [], []
     for size in (step, 2 * step):
-        ends = [{name: (array + sign * size * along[name]).astype(trial.dtype) for name, array in weights.items()}
+        ends = [{name: rounded(array + sign * size * along[name], trial.dtype) for name, array in weights.items()}
                 for sign in (1.0, -1.0)]  # fmt: skip
         high, low = (float(_mean(trial.call(trial.load(case, end), inputs, **options)["loss"])) for end in ends)
         changes.append(high - low)
-        moves.append({name: ends[0][name].astype(np.float64) - ends[1][name] for name in weights})
-    runs = Oracle(case.head, case.config, weights).spreads(inputs, options, trial.dtype)
-    rounding = max(abs(float(_mean(run["loss"]))) for run in runs) + float(np.finfo(trial.dtype).eps)
+        moves.append({name: ends[0][name] - ends[1][name] for name in weights})
+    runs = trial.oracle(case).spreads(inputs, options, trial.dtype)
+    rounding = max(abs(float(_mean(run["loss"]))) for run in runs) + 2.0 * PRECISIONS[trial.dtype].unit
     return changes[0], abs(changes[1] / 2 - changes[0]) + 2 * trial.k * rounding, moves[0]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .budget import FAILS_AT, judge
 from .oracle import Oracle, schema
+from .precision import carried
 from .protocol import Adapter, Array, Capabilities, Outputs, flatten
 from .records import AttentionDifference, Growth, TapError
 from .trial import TRACES, tap_position
@@ -38,7 +39,7 @@ def measure_growth(adapter: Adapter, k: float = FAILS_AT) -> Growth:
     lead = (BATCH, 2, SEQ_LEN) if head == "multiple_choice" else (BATCH, SEQ_LEN)
     inputs = {"input_ids": np.random.default_rng(0).integers(0, CONFIG["vocab_size"], lead)}
     try:
-        model = adapter.load(head, config, {name: array.astype(dtype) for name, array in weights.items()}, dtype)
+        model = adapter.load(head, config, {name: carried(array, dtype) for name, array in weights.items()}, dtype)
         got = flatten(model(inputs, style="keywords", options=dict(TRACES)))
         return _compared(Growth(head, dtype, described), got, Oracle(head, config, weights), inputs, k)
     except Exception as error:  # whatever an implementation throws is told, and the report goes on

@@ -202,7 +202,8 @@ def _flatten(name: str, value: Any, tensors: dict[str, Any]) -> None:
         for number, item in enumerate(value):
             _flatten(f"{name}.{number}", item, tensors)
     elif value is not None:
-        tensors[name] = np.asarray(value)
+        array = np.asarray(value)
+        tensors[name] = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 class _Listener(logging.Handler):

@@ -10,8 +10,8 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, cached_property
-from typing import Any
+from functools import cache, cached_property, partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from roformer_numpy.models import MODELS, RoFormerBase
 from roformer_numpy.models_in_the_box import FOLDER
 from roformer_numpy.weights import Dense, map_leaves, weight_shapes
 
+from .precision import PRECISIONS, is_half, rounded
 from .protocol import AdapterError, Array, Outputs, flatten
+from .recall import digest, recalled
 
 # Components whose results every implementation rounds in its own way; the others move data or are made of these.
 _ROUNDED = (
@@ -41,6 +43,8 @@ _ROUNDED_DERIVATIVES = (
 )  # fmt: skip
 
 _latest: dict[str, Any] = {}
+
+_Answer = TypeVar("_Answer")
 
 # Given the right components, the ones that are exchanged, by name.
 Swap = Callable[[Components], Mapping[str, Callable[..., Any]]]
@@ -75,7 +79,7 @@ class Oracle:
 
     def run(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """Every output in float64."""
-        return self._run(inputs, options, "float64", EQUATIONS)
+        return self._known(inputs, options, "run", lambda: self._run(inputs, options, "float64", EQUATIONS))
 
     def altered(self, inputs: Mapping[str, Any], options: Mapping[str, Any], swap: Swap) -> Outputs:
         """Every output in float64 by equations some of which `swap` has exchanged: it is given the right ones."""
@@ -89,10 +93,12 @@ class Oracle:
         self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = 8
     ) -> list[Outputs]:
         """`count` runs in `dtype`, each with sums in another order and every result off by up to one rounding."""
-        return [
-            self._run(inputs, options, dtype, perturbed(np.random.default_rng(number), dtype))
-            for number in range(count)
-        ]
+
+        def runs() -> list[Outputs]:
+            generators = (np.random.default_rng(number) for number in range(count))
+            return [self._run(inputs, options, dtype, perturbed(one, dtype)) for one in generators]
+
+        return self._known(inputs, options, f"{count} runs in {dtype}", runs)
 
     def spreads(self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str) -> list[Outputs]:
         """What each of the legitimate runs is off by."""
@@ -102,17 +108,35 @@ class Oracle:
 
     def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """The mean of the losses as "loss", and its gradients by every weight and by inputs_embeds where given."""
-        return self._gradients(inputs, options, "float64", EQUATIONS, DERIVATIVES)
+
+        def run() -> Outputs:
+            return self._gradients(inputs, options, "float64", EQUATIONS, DERIVATIVES)
+
+        return self._known(inputs, options, "gradients", run)
 
     def legitimate_gradients(
         self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = 8
     ) -> list[Outputs]:
         """As `legitimate_runs`: forward and backward, each result is off by up to one rounding."""
-        generators = [np.random.default_rng(number) for number in range(count)]
-        return [
-            self._gradients(inputs, options, dtype, perturbed(one, dtype), perturbed_derivatives(one, dtype))
-            for one in generators
-        ]
+
+        def runs() -> list[Outputs]:
+            generators = (np.random.default_rng(number) for number in range(count))
+            return [
+                self._gradients(inputs, options, dtype, perturbed(one, dtype), perturbed_derivatives(one, dtype))
+                for one in generators
+            ]
+
+        return self._known(inputs, options, f"{count} gradients in {dtype}", runs)
+
+    def _known(
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], what: str, answer: Callable[[], _Answer]
+    ) -> _Answer:
+        """`answer()`, or what it was for a model that is equal to this one."""
+        return recalled(lambda: (self._identity, dict(inputs), dict(options), what), answer)
+
+    @cached_property
+    def _identity(self) -> bytes:
+        return digest((self.head, dict(self.described), dict(self.weights)))
 
     def _gradients(
         self,
@@ -140,6 +164,7 @@ class Oracle:
 
     def _model(self, dtype: str) -> RoFormerBase:
         """The model by the equations, built once for each type."""
+        dtype = PRECISIONS[dtype].sums
         if dtype not in self._models:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # a missing pooler is the concern of the case
@@ -150,14 +175,14 @@ class Oracle:
 
 def perturbed(generator: np.random.Generator, dtype: str) -> Components:
     """The equations as another careful implementation might evaluate them in `dtype`."""
-    unit = np.finfo(dtype).eps / 2
+    unit, stored = PRECISIONS[dtype].unit, _storing(dtype)
 
-    def rounded(function: Callable[..., Array]) -> Callable[..., Array]:
+    def off(function: Callable[..., Array]) -> Callable[..., Array]:
         def run(*args: Any) -> Array:
             result = function(*args)
             uniform = generator.random(result.shape, np.float32)  # its own rounding does not matter, its cost does
             factor = np.multiply(uniform, 2.0 * unit, dtype=np.float64) + (1.0 - unit)
-            return (result * factor).astype(result.dtype)
+            return stored((result * factor).astype(result.dtype))
 
         return run
 
@@ -167,23 +192,32 @@ def perturbed(generator: np.random.Generator, dtype: str) -> Components:
         first, rest = order[:cut], order[cut:]
         return x[..., first] @ kernel[first] + (x[..., rest] @ kernel[rest] + bias)
 
+    def layer_norm(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
+        return EQUATIONS.layer_norm(stored(x), gamma, beta, eps)  # a residual sum is stored before it is normalised
+
     def rotary_table(positions: Array, head_dim: int, dtype: str) -> tuple[Array, Array]:
         cos, sin = EQUATIONS.rotary_table(positions, head_dim, "float64")
         # angles are float64 whatever the type, and off by their own rounding: more, the larger the position
         turn = np.finfo("float64").eps / 2 * positions[:, None] * generator.uniform(-1.0, 1.0, cos.shape)
-        return (cos - turn * sin).astype(dtype), (sin + turn * cos).astype(dtype)
+        return stored((cos - turn * sin).astype(dtype)), stored((sin + turn * cos).astype(dtype))
 
-    changed: dict[str, Any] = {name: rounded(getattr(EQUATIONS, name)) for name in _ROUNDED}
-    components = replace(EQUATIONS, **changed | {"dense": rounded(dense), "rotary_table": rotary_table})
+    changed: dict[str, Any] = {name: off(getattr(EQUATIONS, name)) for name in _ROUNDED}
+    changed |= {"dense": off(dense), "layer_norm": off(layer_norm), "rotary_table": rotary_table}
+    components = replace(EQUATIONS, **changed)
     return replace(components, feed_forward=_feed_forward_over(components))
+
+
+def _storing(dtype: str) -> Callable[[Array], Array]:
+    """What becomes of a result that is kept: half-precision types round it, the others have computed in themselves."""
+    return partial(rounded, dtype=dtype) if is_half(dtype) else lambda result: result
 
 
 def perturbed_derivatives(generator: np.random.Generator, dtype: str) -> Derivatives:
     """The gradients of the equations as another careful implementation might evaluate them in `dtype`."""
-    unit = np.finfo(dtype).eps / 2
+    unit, stored = PRECISIONS[dtype].unit, _storing(dtype)
 
     def off(array: Array) -> Array:
-        return (array * (1.0 + unit * generator.uniform(-1.0, 1.0, array.shape))).astype(array.dtype)
+        return stored((array * (1.0 + unit * generator.uniform(-1.0, 1.0, array.shape))).astype(array.dtype))
 
     def each(result: Any) -> Any:
         if isinstance(result, tuple):
@@ -238,7 +272,8 @@ def write_folder(
 ) -> None:
     """Write a model to the folder `path` as the reference does."""
     described = RoFormerConfig.from_dict(config)
-    MODELS[head].from_weights(described, weights, dtype=dtype, components=EQUATIONS).save_pretrained(path)
+    kept = PRECISIONS[dtype].sums
+    MODELS[head].from_weights(described, weights, dtype=kept, components=EQUATIONS).save_pretrained(path)
 
 
 class Checkpoint:

@@ -29,6 +29,9 @@ HEADS = (
     "base", "masked_lm", "causal_lm", "sequence_classification", "token_classification", "multiple_choice",
     "question_answering",
 )  # fmt: skip
+# NumPy has no bfloat16: its values are given, and may be returned, as float32. What is computed in half precision keeps
+# float32 for sums, softmax, LayerNorm and losses, and rounds what it returns; see `precision`.
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 # How a call is executed: eagerly; by the model's own function, traced or compiled by XLA, which sees the arguments
 # before; and inside somebody's function of either kind, where no value is known until it runs.
 MODES = ("eager", "graph", "xla", "traced graph", "traced xla")
@@ -78,7 +81,7 @@ class Adapter(Protocol):
 
 
 # Claims that are lists: what they may hold, and what they hold where nothing is said.
-_LISTS = {"heads": HEADS, "call_styles": CALL_STYLES, "dtypes": ("float32", "float64"), "formats": FORMATS}
+_LISTS = {"heads": HEADS, "call_styles": CALL_STYLES, "dtypes": DTYPES, "formats": FORMATS}
 _LEAST = {"call_styles": ("keywords",), "dtypes": ("float32",)}
 
 
@@ -212,4 +215,5 @@ def _spread(name: str, value: Any, flat: Outputs) -> None:
         for number, item in enumerate(value):
             _spread(f"{name}.{number}", item, flat)
     elif value is not None:
-        flat[name] = np.asarray(value)
+        array = np.asarray(value)
+        flat[name] = array.astype(np.float32) if array.dtype.name == "bfloat16" else array

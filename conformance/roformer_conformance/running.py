@@ -37,7 +37,7 @@ def run_job(
     At smoke level the typical case is all, and its failure is reported as it is; so it is unless `shrink`.
     """
     attempts = _Attempts(job.check, Trial(adapter, job.dtype, k))
-    drawn_from = zlib.crc32(f"{seed} {job.check.id} {job.head} {job.dtype}".encode())
+    drawn_from = _drawn_from(job, seed)
     started = time.perf_counter()
     case, failure = attempts.result(lambda: attempts(job.check.typical(job.head, drawn_from)))
     more = examples(level, job.check.effort) - 1
@@ -72,6 +72,19 @@ def run_case(adapter: Adapter, check: Check, case: Case, dtype: str, k: float = 
         examples=attempts.count,
         seconds=time.perf_counter() - started,
     )
+
+
+def drawn_cases(job: Job, seed: int, count: int) -> list[Case]:
+    """The `count` cases that `run_job` tries with this seed, as long as none of them fails."""
+    drawn_from = _drawn_from(job, seed)
+    drawn = [job.check.typical(job.head, drawn_from)]
+    if count > 1:
+        _search(drawn.append, job, drawn_from, count - 1, shrink=False)()
+    return drawn
+
+
+def _drawn_from(job: Job, seed: int) -> int:
+    return zlib.crc32(f"{seed} {job.check.id} {job.head} {job.dtype}".encode())
 
 
 def planned(job: Job, replay: str) -> Record:
@@ -132,7 +145,9 @@ class _Attempts:
         return self.latest, ""
 
 
-def _search(attempts: _Attempts, job: Job, drawn_from: int, examples: int, shrink: bool) -> Callable[[], None]:
+def _search(
+    attempts: Callable[[Case], None], job: Job, drawn_from: int, examples: int, shrink: bool
+) -> Callable[[], None]:
     """A search by Hypothesis for a case that fails, and for the smallest such case if `shrink`."""
 
     @hypothesis_seed(drawn_from)

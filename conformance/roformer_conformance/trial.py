@@ -16,6 +16,7 @@ import numpy as np
 from .budget import FAILS_AT, Verdict, judge
 from .oracle import Oracle, schema, trained_weights
 from .partial import Seen, askable, kind_of, lacking
+from .precision import carried, rounded
 from .protocol import Adapter, Array, Capabilities, Model, Outputs, Unsupported, flatten
 from .resources import scratch
 from .strategies import Case
@@ -78,13 +79,20 @@ class Trial:
 
     def _drawn(self, case: Case) -> dict[str, Array]:
         if case.profile == TRAINED:
-            return {n: array.astype(self.dtype).astype(np.float64) for n, array in trained_weights(case.head).items()}
+            return {name: rounded(array, self.dtype) for name, array in trained_weights(case.head).items()}
         return draw_weights(schema(case.config, case.head), case.profile, case.seed, self.dtype)
+
+    def oracle(self, case: Case, weights: Mapping[str, Array] | None = None) -> Oracle:
+        """The judge of the case's model, or of one with changed weights: as the implementation gets them, rounded."""
+        if weights is None:
+            return Oracle(case.head, case.config, self.weights(case))
+        given = {name: rounded(array, self.dtype) for name, array in weights.items()}
+        return Oracle(case.head, case.config, given)
 
     def load(self, case: Case, weights: Mapping[str, Array] | None = None) -> Model:
         """The case's model, with its own weights or with changed ones."""
         weights = self.weights(case) if weights is None else weights
-        given = {name: array.astype(self.dtype) for name, array in weights.items()}
+        given = {name: carried(array, self.dtype) for name, array in weights.items()}
         return self.adapter.load(case.head, dict(case.config), given, self.dtype)
 
     def call(self, model: Model, inputs: Mapping[str, Any], style: str = "keywords", **options: Any) -> Outputs:
@@ -121,7 +129,7 @@ class Trial:
         rows: Array | None = None,
     ) -> None:
         """Every output lies within the budget of the float64 oracle, earliest first (NUM-1)."""
-        oracle = Oracle(case.head, case.config, self.weights(case) if weights is None else weights)
+        oracle = self.oracle(case, weights)
         given = dict(options or {})
         expected = oracle.run(inputs, given)
         runs = oracle.legitimate_runs(inputs, given, self.dtype)
@@ -212,7 +220,7 @@ class Trial:
         options: Mapping[str, Any] | None,
         weights: Mapping[str, Array] | None,
     ) -> Iterator[Verdict]:
-        oracle = Oracle(case.head, case.config, self.weights(case) if weights is None else weights)
+        oracle = self.oracle(case, weights)
         spreads: list[Outputs] = []
         for tap in self._comparable(expected):
             expect(tap in got, f"{what}: {tap} is missing")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .precision import rounded
 from .protocol import Array
 
 # What each profile draws: scale of embeddings, gain of dense kernels, extra gain of query and key, spread of biases and
@@ -38,10 +39,7 @@ def draw_weights(shapes: Mapping[str, tuple[int, ...]], profile: str, seed: int,
         dtype: floating-point type of the implementation.
     """
     draws = _Draws(seed)
-    return {
-        name: _draw(draws.of(name), name, shape, profile).astype(dtype).astype(np.float64)
-        for name, shape in shapes.items()
-    }
+    return {name: rounded(_draw(draws.of(name), name, shape, profile), dtype) for name, shape in shapes.items()}
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

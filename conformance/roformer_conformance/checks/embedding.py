@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from ..formulas import Weights, dense, edited, layer_norm, part
+from ..precision import rounded
 from ..protocol import Array
 from ..registry import check
 from ..strategies import Case, OneOf
@@ -39,7 +40,7 @@ def a_large_mean_is_taken_away_first(trial: Trial, case: Case) -> None:
     """Embeddings with a mean of 64 are normalised as exactly as others: the variance is that around their mean."""
     raised = edited(
         trial.weights(case),
-        {r"word_embeddings\.weight$": lambda table: (table + 64.0).astype(trial.dtype).astype(np.float64)},
+        {r"word_embeddings\.weight$": lambda table: rounded(table + 64.0, trial.dtype)},
     )
     _expect_formula(trial, case, raised)
 

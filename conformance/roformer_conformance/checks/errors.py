@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..precision import carried
 from ..protocol import HEADS, Array, cache_of
 from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
@@ -184,7 +185,7 @@ def more_items_than_arguments(trial: Trial, case: Case) -> None:
 )  # fmt: skip
 def encoder_states_have_no_position(trial: Trial, case: Case) -> None:
     """What a decoder takes beside its inputs has no position: behind the last argument it is one item too many."""
-    states = case.encoder_states().astype(trial.dtype)
+    states = carried(case.encoder_states(), trial.dtype)
     count = len(positions(case.head))
     for item in (states, np.ones(states.shape[:2], np.int64), True):
         items = [case.inputs()["input_ids"], *[None] * (count - 1), item]
@@ -239,7 +240,7 @@ def head_masks_of_another_shape(trial: Trial, case: Case) -> None:
     """A head_mask that is neither (heads,) nor (layers, heads) is an error that names it and its shape."""
     heads, layers = case.config["num_attention_heads"], case.config["num_hidden_layers"]
     for shape in ((heads + 1,), (layers + 1, heads), (layers, heads + 1), (layers, heads, 1), ()):
-        _refuses(trial, case, {"head_mask": np.ones(shape, trial.dtype)}, "head_mask", _shown(shape))
+        _refuses(trial, case, {"head_mask": carried(np.ones(shape), trial.dtype)}, "head_mask", _shown(shape))
 
 
 @check("ERR-11.1", "types", heads="all", effort=0.2, needs=("python_values",))

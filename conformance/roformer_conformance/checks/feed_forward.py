@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from ..formulas import ATTENTION_OUTPUT, Weights, activation, dense, edited, layer_norm
+from ..precision import rounded
 from ..protocol import Array
 from ..registry import check
 from ..strategies import ANY_ACTIVATION, HIDDEN_ACTS, Case, OneOf
@@ -118,7 +119,7 @@ def _moved(array: Array, unit: int | None, name: str, case: Case) -> Array:
 
 def _expect_probe(trial: Trial, case: Case, points: Array) -> None:
     """Units whose biases are `points` and that see nothing else, each read by one feature."""
-    points = points.astype(trial.dtype).astype(np.float64)
+    points = rounded(points.astype(np.float64), trial.dtype)
     # every unit is read by some feature, and no feature by two units at once
     units, features = np.arange(points.size), np.arange(points.size) % case.config["hidden_size"]
     reading = np.zeros((case.config["hidden_size"], points.size))

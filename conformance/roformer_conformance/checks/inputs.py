@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..precision import carried
 from ..protocol import Array
 from ..registry import LOSS_HEADS, check
 from ..strategies import Case
@@ -170,7 +171,7 @@ def embeddings_replace_the_lookup(trial: Trial, case: Case) -> None:
     """inputs_embeds = W[input_ids] equals input_ids: token types, LayerNorm and projection still follow."""
     weights, inputs = trial.weights(case), case.inputs()
     table = next(array for name, array in weights.items() if name.endswith("word_embeddings.weight"))
-    given = {**inputs, "inputs_embeds": table[inputs["input_ids"]].astype(trial.dtype)}
+    given = {**inputs, "inputs_embeds": carried(table[inputs["input_ids"]], trial.dtype)}
     del given["input_ids"]
     model = trial.load(case)
     got, expected = trial.call(model, given, **TRACES), trial.call(model, inputs, **TRACES)

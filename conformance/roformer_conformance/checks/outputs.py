@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..precision import PRECISIONS, carried
 from ..protocol import Array, Outputs, flatten
 from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
@@ -121,7 +122,7 @@ def logits_are_scores(trial: Trial, case: Case) -> None:
     got = trial.call(trial.load(case), case.inputs())
     for name in _logits(case):
         array = got[name]
-        rounding = array.shape[-1] * float(np.finfo(array.dtype).eps)
+        rounding = array.shape[-1] * 2.0 * PRECISIONS[trial.dtype].unit
         off = np.abs(array.sum(axis=-1) - 1.0).max()
         expect(bool((array < 0).any()) or off > rounding, f"{name} holds probabilities: its rows sum to 1")
 
@@ -295,7 +296,7 @@ def _only(outputs: Outputs, name: str) -> Outputs:
 def _head_mask(case: Case, dtype: str) -> Array:
     """Entries between 0 and 1, some of them 0, (layers, heads)."""
     shape = (case.config["num_hidden_layers"], case.config["num_attention_heads"])
-    return np.round(case.generator("head_mask").random(shape) * 4).astype(dtype) / 4
+    return carried(np.round(case.generator("head_mask").random(shape) * 4) / 4, dtype)
 
 
 def _sum_to(trial: Trial, case: Case, inputs: dict[str, Any], got: Outputs, expected: Array) -> None:

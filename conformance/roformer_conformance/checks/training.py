@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..precision import carried
 from ..protocol import Array, Capabilities
 from ..registry import check
 from ..strategies import Case
@@ -56,7 +57,7 @@ def training_false_is_the_default(trial: Trial, case: Case) -> None:
 @check("TRAIN-1.1", "own-weights", heads="all", effort=0.3)
 def models_keep_their_own_weights(trial: Trial, case: Case) -> None:
     """A model goes on giving the same result when the arrays it was loaded from change, and changes none of them."""
-    given = {name: array.astype(trial.dtype) for name, array in trial.weights(case).items()}
+    given = {name: carried(array, trial.dtype) for name, array in trial.weights(case).items()}
     before = {name: array.copy() for name, array in given.items()}
     model = trial.adapter.load(case.head, dict(case.config), given, trial.dtype)
     inputs = case.inputs()
@@ -86,7 +87,7 @@ def models_of_two_types_share_nothing(trial: Trial, case: Case) -> None:
     inputs, weights = case.inputs(), trial.weights(case)
     for dtype in Capabilities.of(trial.adapter).dtypes:
         if dtype != trial.dtype:
-            given = {name: array.astype(dtype) for name, array in weights.items()}
+            given = {name: carried(array, dtype) for name, array in weights.items()}
             trial.call(trial.adapter.load(case.head, dict(case.config), given, dtype), inputs)
     trial.agrees(case, inputs, trial.call(trial.load(case), inputs, **TRACES), TRACES)
 
@@ -174,7 +175,7 @@ def classification_heads_drop_features(trial: Trial, case: Case) -> None:
     got = trial.call(trial.load(dropped), dropped.inputs(), training=True, seed=case.seed)["logits"]
     weights = trial.weights(case)
     last = "classifier.out_proj.bias" if case.head == "sequence_classification" else "classifier.bias"
-    bias = weights[last].astype(trial.dtype)
+    bias = carried(weights[last], trial.dtype)
     trial.equals("with everything dropped", {"logits": got}, {"logits": np.broadcast_to(bias, got.shape)})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..budget import Verdict, judge
 from ..oracle import Oracle
 from ..partial import lacking, present, unasked
+from ..precision import carried
 from ..protocol import Adapter, Array, Capabilities, Model, Outputs, flatten
 from ..registry import Check
 from ..strategies import Case
@@ -34,7 +35,7 @@ class Call:
 
     def run(self, adapter: Adapter) -> Outputs:
         """What an implementation returns, the model loaded anew."""
-        given = {name: np.asarray(array, self.dtype) for name, array in self.weights.items()}
+        given = {name: carried(array, self.dtype) for name, array in self.weights.items()}
         model = adapter.load(self.head, dict(self.config), given, self.dtype)
         with without_warnings():
             missing = lacking(Capabilities.of(adapter))

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..budget import judge
 from ..oracle import schema
+from ..precision import carried, rounded
 from ..protocol import Adapter, Array
 from .calls import Call, Comparison, compare
 
@@ -40,7 +41,7 @@ def wrong_layers(adapter: Adapter, comparison: Comparison, k: float) -> list[int
 
 def _layer_is_right(adapter: Adapter, comparison: Comparison, layer: int, k: float) -> bool | None:
     alone = layer_alone(comparison, layer)
-    given = {name: np.asarray(array, alone.dtype) for name, array in comparison.call.weights.items()}
+    given = {name: carried(array, alone.dtype) for name, array in comparison.call.weights.items()}
     model: Any = adapter.load(comparison.call.head, dict(comparison.call.config), given, alone.dtype)
     if not hasattr(model, "run_layer"):
         found = compare(adapter, alone, k)
@@ -48,7 +49,7 @@ def _layer_is_right(adapter: Adapter, comparison: Comparison, layer: int, k: flo
         return all(shown) if shown else None  # an implementation that does not show its layers is not judged by them
     oracle = alone.oracle()
     expected = oracle.run(alone.inputs, alone.options)
-    states = expected["hidden_states.0"].astype(alone.dtype)
+    states = rounded(expected["hidden_states.0"], alone.dtype)
     got = np.asarray(model.run_layer(layer, states, alone.inputs.get("attention_mask")))
     runs = [run["hidden_states.1"] for run in oracle.legitimate_runs(alone.inputs, alone.options, alone.dtype)]
     return judge("hidden_states.1", got, expected["hidden_states.1"], runs, alone.dtype, alone.rows(), k).passed
@@ -87,7 +88,7 @@ def _kept(call: Call, config: dict[str, Any], layer: int, front: dict[str, Array
         fronted = [array for ending, array in front.items() if name.endswith(ending)]
         usable = source in call.weights and call.weights[source].shape == shape and (".layer." in name or layer == 0)
         array = fronted[0] if fronted else call.weights[source] if usable else np.zeros(shape)
-        weights[name] = array.astype(call.dtype).astype(np.float64)
+        weights[name] = rounded(array, call.dtype)
     return weights
 
 
