@@ -15,6 +15,7 @@ from typing import Any
 from ..levels import UsageError
 from ..report.documents import Document
 from ..report.grid import rows
+from ..shortening import headline
 from .manifests import all_peers
 
 Summary = Mapping[str, Any]
@@ -94,6 +95,6 @@ def _differences(document: Document) -> list[dict[str, Any]]:
 
 
 def _line(message: str) -> str:
-    """The first line of a message, short, without the paths of a machine."""
-    line = re.sub(r"(?<![\w.])/(?:[\w.@+-]+/)+", "…/", message.partition("\n")[0])
+    """What a message says in a line, without the paths of a machine."""
+    line = re.sub(r"(?<![\w.])/(?:[\w.@+-]+/)+", "…/", headline(message))
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ..records import Result
+from ..shortening import headline, shortened
 from .documents import document
 
 
@@ -30,11 +31,11 @@ def write_junit(result: Result, path: Path) -> None:
         family = record.clause.partition("-")[0]
         case = ElementTree.SubElement(suite, "testcase", classname=family, name=name, time=f"{record.seconds:.3f}")
         if record.status == "failed":
-            failure = ElementTree.SubElement(case, "failure", message=_printable(record.message.partition("\n")[0]))
-            told = (record.claim, record.message, f"case: {record.case}", *record.diagnosis, f"again: {record.replay}")
-            failure.text = _printable("\n".join(told))
+            failure = ElementTree.SubElement(case, "failure", message=_printable(headline(record.message)))
+            told = (record.claim, shortened(record.message), f"case: {record.case}", *record.diagnosis)
+            failure.text = _printable("\n".join((*told, f"again: {record.replay}")))
         elif record.status != "passed":
-            ElementTree.SubElement(case, "skipped", message=_printable(f"{record.status}: {record.message}"))
+            ElementTree.SubElement(case, "skipped", message=_printable(f"{record.status}: {shortened(record.message)}"))
     ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
 
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..clauses import FAMILIES
+from ..shortening import shortened
 from .documents import Document
 from .grid import MARKS, rows
 from .pictures import attention_picture, growth_legend, growth_picture
@@ -33,9 +34,13 @@ def page(documents: Sequence[Document]) -> str:
         attention=[_attention(document) for document in documents],
         counts=[Counter(record["status"] for record in document["records"]) for document in documents],
         failures=[(document["implementation"], found) for document in documents if (found := _failures(document))],
+        differences=[
+            (document["implementation"], found) for document in documents if (found := _differences(document))
+        ],
         timing=_timing(documents),
         environment=sorted({name for document in documents for name in document["environment"]}),
         shown=SHOWN_FAILURES,
+        shortened=shortened,
     )
 
 
@@ -59,6 +64,16 @@ def _families(documents: Sequence[Document]) -> list[dict[str, Any]]:
 
 def _failures(document: Document) -> list[Any]:
     return [record for record in document["records"] if record["status"] == "failed"]
+
+
+def _differences(document: Document) -> dict[str, list[str]]:
+    """Reason → the checks and vectors that differ for it, each once."""
+    found: dict[str, list[str]] = {}
+    for record in document["records"]:
+        if record["status"] == "differs":
+            ids = found.setdefault(record["message"].partition("\n")[0], [])
+            ids += [record["id"]] if record["id"] not in ids else []
+    return found
 
 
 def _timing(documents: Sequence[Document]) -> list[dict[str, Any]]:

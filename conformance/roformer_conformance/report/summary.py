@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..clauses import FAMILIES
+from ..shortening import headline
 from .documents import Document
 from .grid import MARKS, rows
 
@@ -77,7 +78,7 @@ def _failures(document: Document) -> list[str]:
     failed = [record for record in document["records"] if record["status"] == "failed"]
     order = sorted(failed, key=lambda record: _place(record["clause"]))
     lines = [
-        f"- `{record['id']}` {record['head']} {record['dtype']}: {_escaped(record['message'].partition(chr(10))[0])}"
+        f"- `{record['id']}` {record['head']} {record['dtype']}: {_escaped(headline(record['message']))}"
         for record in order[:SHOWN]
     ]
     lines += [f"- … and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console, Group
@@ -10,8 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..clauses import FAMILIES
+from ..clauses import FAMILIES, PROFILES
 from ..records import STATUSES, Coverage, Record, Result
+from ..shortening import shortened
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
@@ -24,6 +26,8 @@ def print_result(result: Result, console: Console) -> None:
         print_failure(record, console)
     if len(result.failed) > SHOWN_FAILURES:
         console.print(f"… and {len(result.failed) - SHOWN_FAILURES} more failures; --json FILE holds all of them")
+    for line in _registered(result):
+        console.print(Text(line, style="yellow"))
     covered = result.coverage()
     for claim in covered.not_asked:
         console.print(Text(f"Asked of no implementation: {claim}, {result.not_asked[claim]}", style="dim"))
@@ -48,7 +52,7 @@ def verdict(result: Result) -> Text:
         f" after {result.preparation_seconds:.1f} s of preparation" if result.preparation_seconds >= 0.1 else ""
     )
     failed = f"fails {len(result.failed)}" if result.failed else "passes nothing"
-    words = "conforms" if result.conforms else failed
+    words = failed if not result.conforms else "conforms but for what is known" if result.differs else "conforms"
     differs = f", {len(result.differs)} differ as expected" if result.differs else ""
     sentence = f"{result.implementation} {result.version} {words}: {amount}{differs}; {clauses}; {time}"
     return Text(sentence, style="bold green" if result.conforms else "bold red")
@@ -61,7 +65,7 @@ def print_failure(record: Record, console: Console) -> None:
 
 
 def _failure_panel(record: Record) -> Panel:
-    lines = [Text(record.claim), Text(record.message, style="red")]
+    lines = [Text(record.claim), Text(shortened(record.message), style="red")]
     if record.case:
         lines.append(Text(f"case: {record.case}"))
     if record.grade:
@@ -69,6 +73,13 @@ def _failure_panel(record: Record) -> Panel:
     lines += [Text(line, style="yellow") for line in record.diagnosis]
     title = Text(f"{record.id} [{record.head} {record.dtype}]")
     return Panel(Group(*lines), title=title, title_align="left", border_style="red")
+
+
+def _registered(result: Result) -> list[str]:
+    """What differs in the way that the chosen profile registers, a line each, and how many records say so."""
+    reasons = Counter(record.message.partition("\n")[0] for record in result.differs)
+    told = f"as registered for {result.profile} at "
+    return [f"≈ differs {reason} ({number}×)" for reason, number in reasons.items() if reason.startswith(told)]
 
 
 def _unclaimed(result: Result) -> list[str]:
@@ -80,6 +91,7 @@ def _unclaimed(result: Result) -> list[str]:
 
 def _families_table(result: Result) -> Table:
     title = f"{result.implementation} {result.version}, level {result.level}, seed {result.seed}"
+    title += f", profile {result.profile}" if result.profile != PROFILES[0] else ""
     table = Table(title=title, title_justify="left")
     table.add_column("family")
     table.add_column("run / applicable / total", justify="right")
