@@ -18,6 +18,7 @@ from roformer_conformance.peers import environments, exports, tables
 from roformer_conformance.peers import summaries as summary_module
 from roformer_conformance.peers.manifests import Peer, all_peers, read_peer
 from roformer_conformance.process.rehearsal import rehearse
+from roformer_conformance.profiles import profile_expectations
 from roformer_conformance.protocol import AdapterError
 from roformer_conformance.registry import all_checks
 from roformer_conformance.vectors import load_vectors
@@ -87,7 +88,7 @@ def test_every_peer_is_described_and_pinned(peer: Peer) -> None:
 def test_every_known_difference_names_a_check_and_says_why(peer: Peer) -> None:
     """Id, reason, version and link; an id twice on one head would hide something."""
     assert peer.expected is not None
-    entries = load_expectations(peer.expected)
+    entries = (*load_expectations(peer.expected), *profile_expectations(peer.profile))
     known = {*all_checks(), *(vector.check_id for vector in load_vectors())}
     for entry in entries:
         assert entry.id in known
@@ -166,6 +167,29 @@ def test_an_adapter_in_javascript_speaks_the_protocol(node_peer: Peer) -> None:
         ("call as dict", "unsupported", "dict")
     ]
     assert "last_hidden_state (4, 10, 32) float32" in {step.detail for step in steps}
+
+
+ZEROS = """
+const myModel = (config, weights, { input_ids: { dims, data } }) =>
+  ({ dtype: "F32", dims: [...dims, config.hidden_size], data: new Float32Array(data.length * config.hidden_size) });
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_the_adapter_of_the_guide_is_checked_by_its_command_line(tmp_path: Path) -> None:
+    """`cmd:node adapter.mjs`: the module of the guide, beside a copy of the kit, with a model of zeros."""
+    guide = (DOCS.parents[1] / "conformance" / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```js\n(.*?)```", guide, re.DOTALL)[0]
+    node = next(peer for peer in PEERS if peer.runtime == "node").folder
+    (tmp_path / "kit.js").write_text((node / "kit.js").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "adapter.mjs").write_text(shown + ZEROS, encoding="utf-8")
+    command = f"cmd:node {tmp_path / 'adapter.mjs'}"
+    spoken = run("protocol", command)
+    assert spoken.exit_code == 0, spoken.output
+    checked = run("check", command, "--level", "smoke", "--clause", "OUT-1.1", "--clause", "MASK-3.1")
+    assert checked.exit_code == 1, checked.output
+    assert "mine 1.0 fails" in checked.output
+    assert "last_hidden_state" in checked.output
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")

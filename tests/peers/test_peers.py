@@ -15,6 +15,7 @@ from roformer_conformance.peers.known import known_differences
 from roformer_conformance.peers.manifests import Peer, all_peers, peer_named
 from roformer_conformance.process import ProcessAdapter
 from roformer_conformance.process.rehearsal import rehearse
+from roformer_conformance.profiles import look
 from roformer_conformance.runner import check_implementation
 
 
@@ -61,9 +62,21 @@ def test_the_arithmetic_of_the_peer_is_that_of_the_contract(
     """Rotation, attention, embedding and masks differ as registered, if at all; a mixed-up adapter fails here."""
     known = known_differences(peer, SOUND)
     model = checkpoint_of(export) if export else None
-    result = check_implementation(adapter, level="smoke", clauses=SOUND, expected=known, model=model)
+    result = check_implementation(
+        adapter, level="smoke", clauses=SOUND, expected=known, profile=peer.profile, model=model
+    )
     assert [(record.id, record.head, record.message) for record in result.failed] == []
     assert len(result.passed) > (10 if peer.exported_by else 20)
+
+
+def test_the_peer_does_what_its_profile_registers(peer: Peer, adapter: ProcessAdapter) -> None:
+    """At every contested point that can be looked at; who has no profile of its own has nothing to be held to."""
+    if peer.profile == "documented":
+        assert not adapter.capabilities.get("profile")
+        return
+    found = look(adapter)
+    assert [(item.point, item.seen) for item in found if item.seen and peer.profile not in item.profiles] == []
+    assert sum(bool(item.seen) for item in found) >= 11
 
 
 def test_the_peer_speaks_the_protocol(peer: Peer, export: Path | None) -> None:
