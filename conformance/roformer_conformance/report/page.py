@@ -34,9 +34,7 @@ def page(documents: Sequence[Document]) -> str:
         attention=[_attention(document) for document in documents],
         counts=[Counter(record["status"] for record in document["records"]) for document in documents],
         failures=[(document["implementation"], found) for document in documents if (found := _failures(document))],
-        differences=[
-            (document["implementation"], found) for document in documents if (found := _differences(document))
-        ],
+        differences=[(document["implementation"], why) for document in documents if (why := _differences(document))],
         timing=_timing(documents),
         environment=sorted({name for document in documents for name in document["environment"]}),
         shown=SHOWN_FAILURES,
