@@ -20,6 +20,12 @@ from .manifests import all_peers
 
 Summary = Mapping[str, Any]
 
+# What stands beside the peers under a name that a command line knows, and not its authors' own.
+OURS = {
+    "numpy": "This project: engine and numba kernels",
+    "numpy-equations": "This project: equations",
+    "tensorflow": "This project: Keras 3 and TensorFlow",
+}
 STATUSES = ("passed", "differs", "failed", "not_claimed")
 _FIELDS = ("implementation", "title", "version", "link", "date", "level", "seed", "families", "differences")
 _LONGEST = 200
@@ -31,7 +37,7 @@ def summary_of(document: Document, date: str) -> Summary:
     peer = all_peers().get(name)
     return {
         "implementation": name,
-        "title": peer.title if peer else name,
+        "title": peer.title if peer else OURS.get(name, name),
         "version": document["version"],
         "link": peer.link if peer else "",
         "date": date,

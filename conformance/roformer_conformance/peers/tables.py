@@ -27,7 +27,7 @@ def table(summaries: Sequence[Summary], pages: str) -> str:
         f"|---|{'---|' * len(families)}---|",
     ]
     for summary in summaries:
-        named = f"[{summary['title']}]({summary['link']})" if summary["link"] else f"`{summary['title']}`"
+        named = f"[{summary['title']}]({summary['link']})" if summary["link"] else _named(summary)
         cells = " | ".join(_cell(summary, family, pages) for family in families)
         lines.append(f"| {named} {_plain(summary['version'])} | {cells} | {summary['level']}, {summary['date']} |")
     return "\n".join([*lines, "", LEGEND]) + "\n"
@@ -69,6 +69,12 @@ def put(path: Path, block: str) -> bool:
     before, _, rest = text.partition(START)
     path.write_text(f"{before}{START}\n{block}{END}{rest.partition(END)[2]}", encoding="utf-8")
     return True
+
+
+def _named(summary: Summary) -> str:
+    """A title and the name that commands take; the name alone for who has no other title."""
+    name, title = summary["implementation"], summary["title"]
+    return f"`{name}`" if title == name else f"{title}, `{name}`"
 
 
 def _cell(summary: Summary, family: str, pages: str) -> str:
