@@ -1,13 +1,13 @@
 """Trains one small model twice on real text, in NumPy and with Keras in TensorFlow, and lays the loss curves together.
 
-    .venv/bin/python benchmarks/training_curves.py [--steps 50] [--dtype float32] [--picture training_curves.png]
+    .venv/bin/python benchmarks/training_curves.py [--task causal-lm] [--steps 50] [--dtype float32] [--picture …png]
 
-The same fresh weights, batches, masks, rates, clipping and AdamW, no dropout: what is left is two implementations of
-the forward pass, the backward pass and the optimizer. Text: the held-out lines of fixtures/models, Tang poems. Keras
-adds its ε to √v, the papers and PyTorch to √v̂ = √(v / (1 − β₂ᵗ)): to compute the same number, Keras' AdamW is given
-ε √(1 − β₂ᵗ) at step t. Keras rounds β₁ and β₂ to float32 before it takes 1 − βᵗ, also in a float64 model: with 0.999
-that alone changes every update by 7e-6 of itself, so the run has betas that float32 holds exactly. All else are
-options of both; weight decay comes before the update on both sides.
+A masked or a causal language model; the same fresh weights, batches, masks, rates, clipping and AdamW, no dropout: what
+is left is two implementations of the forward pass, the backward pass and the optimizer. Text: the held-out lines of
+fixtures/models, Tang poems. Keras adds its ε to √v, the papers and PyTorch to √v̂ = √(v / (1 − β₂ᵗ)): to compute the
+same number, Keras' AdamW is given ε √(1 − β₂ᵗ) at step t. Keras rounds β₁ and β₂ to float32 before it takes 1 − βᵗ,
+also in a float64 model: with 0.999 that alone changes every update by 7e-6 of itself, so the run has betas that float32
+holds exactly. All else are options of both; weight decay comes before the update on both sides.
 
 Exit code 0: no two losses differ by more than 1e-5. 1: some do.
 """
@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from roformer_numpy import RoFormerConfig, RoFormerForMaskedLM, RoFormerTokenizer
+from roformer_numpy import RoFormerConfig, RoFormerForCausalLM, RoFormerForMaskedLM, RoFormerTokenizer
 from roformer_numpy.models_in_the_box import resolve
 from roformer_numpy.training import Example, Masking, Settings, Trainer
 from roformer_numpy.training.schedule import learning_rate
@@ -34,6 +34,7 @@ ALLOWED = 1e-5
 SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
 STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 UNDECAYED = ["bias", "gamma", "beta"]
+MODELS = {"masked-lm": RoFormerForMaskedLM, "causal-lm": RoFormerForCausalLM}
 BETA1, BETA2 = 0.875, 0.984375  # exact in float32
 
 
@@ -52,6 +53,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=MODELS, default="masked-lm")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -66,13 +68,14 @@ def trainer_of(arguments: argparse.Namespace) -> Trainer:
     tokenizer = RoFormerTokenizer.from_pretrained(resolve("tang-mini"))
     texts = [blank.replace("[MASK]", token) for blank, token in (line.split("\t") for line in lines())]
     config = RoFormerConfig(vocab_size=len(tokenizer), **SIZES, **STILL)
-    model = RoFormerForMaskedLM(config, seed=arguments.seed, dtype=arguments.dtype)
+    model = MODELS[arguments.task](config, seed=arguments.seed, dtype=arguments.dtype)
     settings = Settings(
         steps=arguments.steps, batch_size=arguments.batch_size, learning_rate=arguments.learning_rate,
         seed=arguments.seed, beta1=BETA1, beta2=BETA2,
     )  # fmt: skip
     examples = [Example(tuple(ids)) for ids in tokenizer(texts)["input_ids"]]
-    return Trainer(model, examples, settings, masking=Masking.of(tokenizer, config.vocab_size))
+    masking = Masking.of(tokenizer, config.vocab_size) if arguments.task == "masked-lm" else None
+    return Trainer(model, examples, settings, masking=masking)
 
 
 def lines() -> list[str]:
@@ -85,10 +88,12 @@ def numpy_losses(trainer: Trainer) -> list[float]:
 
 def keras_losses(trainer: Trainer) -> list[float]:
     """The same steps by train_on_batch of the Keras model."""
-    from roformer_tensorflow import TFRoFormerForMaskedLM
+    import roformer_tensorflow
 
     model, settings, losses = trainer.model, trainer.settings, []
-    twin = TFRoFormerForMaskedLM.from_weights(model.config, model.to_weights(), dtype=model.dtype.name)
+    twin = getattr(roformer_tensorflow, f"TF{type(model).__name__}").from_weights(
+        model.config, model.to_weights(), dtype=model.dtype.name
+    )
     twin.compile(optimizer_of(settings), jit_compile=False)
     for step in shown(trainer.steps, "Keras"):
         twin.optimizer.learning_rate = learning_rate(step, trainer.steps, settings.learning_rate, settings.warm_up)
@@ -131,7 +136,7 @@ def draw(ours: list[float], theirs: list[float], arguments: argparse.Namespace) 
     above, below = figure.subplots(2, sharex=True, height_ratios=[3, 2])
     above.plot(steps, theirs, color="#c2410c", linewidth=5, alpha=0.4, label="TensorFlow (Keras)")
     above.plot(steps, ours, color="#1f4e8c", label="NumPy")
-    above.set(ylabel="loss", title=f"One training run, twice: masked language model on Tang poems, {arguments.dtype}")
+    above.set(ylabel="loss", title=f"One training run, twice: {arguments.task} on Tang poems, {arguments.dtype}")
     above.legend(frameon=False)
     below.plot(steps, np.abs(np.subtract(ours, theirs)), color="#1f4e8c", marker=".")
     below.axhline(ALLOWED, color="#888888", linestyle="--", label="allowed")

@@ -25,11 +25,13 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "masked-lm": [{"text": text} for text in TEXTS],
     "sequence-classification": [{"text": text, "label": text[0]} for text in TEXTS],
     "token-classification": [{"tokens": list(text), "labels": list(text)} for text in TEXTS],
+    "causal-lm": [{"text": text} for text in TEXTS],
 }
 CLASSES = {
     "masked-lm": "RoFormerForMaskedLM",
     "sequence-classification": "RoFormerForSequenceClassification",
     "token-classification": "RoFormerForTokenClassification",
+    "causal-lm": "RoFormerForCausalLM",
 }
 NEAR = 2e-5  # two float32 computations in another order
 

@@ -11,14 +11,15 @@ import pytest
 from roformer_numpy import RoFormerConfig
 from roformer_numpy.errors import CheckpointError, InputError, InputTypeError, TrainingError
 from roformer_numpy.training import Example, Masking, Settings, Trainer
-from roformer_numpy.training.batches import collate, parts_of, rows_of_step
+from roformer_numpy.training.batches import collate, parts_of, predictions_in, rows_of_step
+from roformer_numpy.training.evaluation import evaluate, majority
 from roformer_numpy.training.randomness import Purpose, generator_for
 from roformer_numpy.weights import named_leaves
 
 from ..support import MODELS
 
 VOCABULARY, MASK = 23, 4
-HEADS = ("masked_lm", "sequence_classification", "token_classification")
+HEADS = ("masked_lm", "sequence_classification", "token_classification", "causal_lm")
 MASKING = Masking(MASK, (0, 1, 2, 3, 4), VOCABULARY, share=0.3)
 
 
@@ -191,6 +192,23 @@ def test_a_batch_is_padded_to_its_longest_row() -> None:
     assert [part["labels"].tolist() for part in parts_of(batch, 2)] == [[row] for row in batch["labels"].tolist()]
 
 
+def test_a_causal_language_model_is_asked_for_every_token_but_the_first() -> None:
+    """Labels are the ids themselves, padding and the first left out; the loss is that of each next token, by hand."""
+    trainer = trainer_of("causal_lm", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    rows = [Example((2, 7, 3)), Example((2, 7, 8, 9, 3))]
+    batch = collate(rows, 0, None, np.random.default_rng(0))
+    assert batch["labels"].tolist() == [[-100, 7, 3, -100, -100], [-100, 7, 8, 9, 3]]
+    answers = [(row.input_ids[:place], row.input_ids[place]) for row in rows for place in range(1, len(row.input_ids))]
+    logits = np.array([trainer.model([list(before)]).logits[0, -1] for before, _ in answers])
+    wanted = np.array([answer for _, answer in answers])
+    chances = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    score = evaluate(trainer.model, [batch])
+    assert score.predictions == predictions_in(batch) == len(answers) == 6
+    assert score.loss == pytest.approx(-np.log(chances[np.arange(6), wanted]).mean(), rel=1e-12)
+    assert score.accuracy == np.mean(logits.argmax(axis=-1) == wanted)
+    assert majority([Example((7, 9))] * 3, [batch], None) == 1 / 6  # 9: nobody was asked for the 7
+
+
 def test_a_run_that_runs_away_says_so() -> None:
     """The step is named, and what to change; the weights before it are still there."""
     trainer = trainer_of("masked_lm", Settings(steps=50, learning_rate=1e3, weight_decay=1e3, warm_up=0, clip=None))
@@ -238,5 +256,17 @@ def test_a_run_without_rows_or_for_another_model_is_refused() -> None:
         Trainer(model, [], Settings(steps=1), masking=MASKING)
     with pytest.raises(InputError, match="needs masking"):
         Trainer(model, examples_of("masked_lm"), Settings(steps=1))
-    with pytest.raises(InputTypeError, match="RoFormerModel, expected one with a head of masked_lm"):
-        Trainer(MODELS["base"](model.config), examples_of("masked_lm"), Settings(steps=1))
+    with pytest.raises(InputError, match=r"examples\[0\].labels is None; the head token_classification takes labels"):
+        Trainer(MODELS["token_classification"](model.config), examples_of("causal_lm"), Settings(steps=1))
+    with pytest.raises(InputError, match=r"examples\[0\].labels is \d; the head causal_lm takes no labels"):
+        Trainer(MODELS["causal_lm"](model.config), examples_of("sequence_classification"), Settings(steps=1))
+    with pytest.raises(InputError, match="a model with the head causal_lm takes no masking"):
+        Trainer(MODELS["causal_lm"](model.config), examples_of("causal_lm"), Settings(steps=1), masking=MASKING)
+
+
+@pytest.mark.parametrize("head", ["base", "multiple_choice", "question_answering"])
+def test_a_head_that_is_not_trained_is_refused_with_those_that_are(head: str) -> None:
+    """All four of them."""
+    allowed = "masked_lm, causal_lm, sequence_classification, token_classification"
+    with pytest.raises(InputTypeError, match=f"model is a RoFormer.*, expected one with a head of {allowed}$"):
+        Trainer(MODELS[head](trainer_of("causal_lm").model.config), examples_of("causal_lm"), Settings(steps=1))

@@ -23,7 +23,7 @@ from ..support import MODELS
 
 CHARACTERS = "床前明月光疑是地上霜白的，。"
 VOCABULARY = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *CHARACTERS, "##好"])}
-TASKS = ("masked-lm", "sequence-classification", "token-classification")
+TASKS = ("masked-lm", "sequence-classification", "token-classification", "causal-lm")
 QUICK = ("--batch-size", "4", "--learning-rate", "0.01")
 
 
@@ -85,7 +85,8 @@ def test_every_task_ends_in_a_folder_that_loads(folder: Path, task: str, tmp_pat
     assert np.isfinite(model(**tokenizer("床前明月", return_tensors="np")).logits).all()
     assert result["files"] == sorted(path.name for path in (tmp_path / "out").iterdir())
     assert {"loss.png", "history.json"} < set(result["files"])
-    if task != TASKS[0]:
+    assert model.config.is_decoder == (task == "causal-lm")
+    if task in TASKS[1:3]:
         assert model.config.id2label == {0: "bright", 1: "dark"}
 
 
@@ -293,6 +294,24 @@ def test_bad_options_are_refused(folder: Path, tmp_path: Path, options: tuple[An
     finished = run(folder, data, "--task", TASKS[1], "--output", tmp_path / "out", *options)
     assert finished.exit_code == 2
     assert message in finished.stderr
+
+
+def test_a_task_that_is_not_trained_is_refused_with_those_that_are(folder: Path, tmp_path: Path) -> None:
+    """Heads that the package has and the command does not train are no exception."""
+    for task in ("question-answering", "multiple-choice", "causal_lm"):
+        finished = run(folder, folder / f"{TASKS[0]}.jsonl", "--task", task, "--output", tmp_path / "out")
+        assert finished.exit_code == 2
+        assert all(allowed in finished.stderr for allowed in (task, *TASKS))
+
+
+def test_what_learned_to_write_writes(folder: Path, tmp_path: Path) -> None:
+    """A causal model knows its only text by heart and says it to the end; its folder says that it is a decoder."""
+    data = write(tmp_path / "one.jsonl", [{"text": "床前明月光，疑是地上霜。"}] * 4)
+    options = ("--steps", 60, "--batch-size", 4, "--learning-rate", 0.03, "--held-out", 0, "--output", tmp_path / "out")
+    assert run(folder, data, "--task", "causal-lm", *options).exit_code == 0
+    finished = CliRunner().invoke(app, ["generate", str(tmp_path / "out"), "床前", "--max-new-tokens", "13"])
+    assert (finished.stdout, finished.stderr) == ("床前明月光，疑是地上霜。\n", "")
+    assert json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))["is_decoder"] is True
 
 
 def test_a_held_out_label_that_nobody_trained_on_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -7,15 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 ALLOWED = 1e-5
 
 
-def test_the_same_run_has_the_same_losses_in_numpy_and_tensorflow(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", ["masked-lm", "causal-lm"])
+def test_the_same_run_has_the_same_losses_in_numpy_and_tensorflow(task: str, tmp_path: Path) -> None:
     """Same weights, batches, masks, rates, AdamW: ten updates agree, and the picture is drawn."""
     picture = tmp_path / "curves.png"
     finished = subprocess.run(
-        [sys.executable, "benchmarks/training_curves.py", "--steps", "10", "--picture", str(picture)],
+        [sys.executable, "benchmarks/training_curves.py", "--task", task, "--steps", "10", "--picture", str(picture)],
         cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stdout + finished.stderr[-2000:]

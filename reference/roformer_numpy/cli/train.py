@@ -28,6 +28,7 @@ class Task(StrEnum):
     """What a model is trained for."""
 
     MASKED_LM = "masked-lm"
+    CAUSAL_LM = "causal-lm"
     SEQUENCE_CLASSIFICATION = "sequence-classification"
     TOKEN_CLASSIFICATION = "token-classification"
 
@@ -76,7 +77,7 @@ def train(
 ) -> None:
     """Train MODEL on the rows of DATA and write it to a folder that transformers loads too.
 
-    A row is {"text"} for masked-lm, {"text", "label"} for
+    A row is {"text"} for masked-lm and causal-lm, {"text", "label"} for
     sequence-classification, {"tokens", "labels"} for token-classification.
     AdamW, linear warm-up and decay; the same seed gives the same model. A run
     that was stopped goes on with --resume as if it had not been stopped.

@@ -1,4 +1,4 @@
-"""Training: masked language models, sequence and token classifiers, with AdamW in NumPy.
+"""Training: masked and causal language models, sequence and token classifiers, with AdamW in NumPy.
 
 Reading order: `settings` (what a run is told), `randomness` (where all chance comes from), `batches` and `masking`
 (from rows to calls), `schedule` and `optimizer` (from gradients to weights), `trainer` (the loop), `evaluation`,

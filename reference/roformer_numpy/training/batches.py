@@ -12,6 +12,7 @@ from ..weights import Array
 from .masking import Masking
 from .randomness import Purpose, generator_for
 
+UNLABELLED = ("masked_lm", "causal_lm")  # the heads whose answers are the tokens themselves
 Batch = dict[str, Array]  # input_ids, attention_mask (batch, seq_len), labels (batch,) or (batch, seq_len)
 
 
@@ -42,7 +43,8 @@ def collate(
     Args:
         examples: at least one.
         pad_token_id: what stands in the padding.
-        masking: for a masked language model; None where the examples bring labels.
+        masking: for a masked language model; None where the examples bring labels, and for a causal language model,
+            which is asked for every token but the first (LOSS-3).
         generator: for the masks.
     """
     ids = _padded([example.input_ids for example in examples], pad_token_id)
@@ -68,6 +70,8 @@ def parts_of(batch: Batch, parts: int) -> list[Batch]:
 
 def _labels(examples: Sequence[Example]) -> Array:
     labels = [example.labels for example in examples]
+    if labels[0] is None:
+        return _padded([(IGNORED, *example.input_ids[1:]) for example in examples], IGNORED)
     if isinstance(labels[0], tuple):
         return _padded([row for row in labels if isinstance(row, tuple)], IGNORED)
     return np.array(labels, np.int64)

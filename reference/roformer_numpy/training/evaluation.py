@@ -49,15 +49,21 @@ def evaluate(model: RoFormerBase, batches: Iterable[Batch]) -> Score:
             continue
         output = model(batch, return_dict=True)
         loss += float(output.loss.sum()) * (asked / output.loss.size)  # whatever loss_reduction says
-        active = batch["labels"] != IGNORED
-        right += int(np.sum(output.logits[active].argmax(axis=-1) == batch["labels"][active]))
+        logits, labels = _facing(model.head, output.logits, batch["labels"])
+        active = labels != IGNORED
+        right += int(np.sum(logits[active].argmax(axis=-1) == labels[active]))
         count += asked
     return Score(loss / count, right / count, count) if count else Score(float("nan"), float("nan"), 0)
 
 
+def _facing(head: str, logits: Array, labels: Array) -> tuple[Array, Array]:
+    """Logits and the labels that they answer: a causal language model answers one position earlier (LOSS-3)."""
+    return (logits[:, :-1], labels[:, 1:]) if head == "causal_lm" else (logits, labels)
+
+
 def majority(examples: Sequence[Example], batches: Iterable[Batch], masking: Masking | None) -> float:
     """The accuracy on `batches` of always giving the answer that is most frequent in `examples`."""
-    counts = Counter(_answers(examples))
+    counts = Counter(_answers(examples, masking))
     for special in masking.special_ids if masking else (IGNORED,):
         counts.pop(special, None)
     asked: list[Array] = [batch["labels"][batch["labels"] != IGNORED] for batch in batches]
@@ -66,7 +72,8 @@ def majority(examples: Sequence[Example], batches: Iterable[Batch], masking: Mas
     return float(np.mean(np.concatenate(asked) == counts.most_common(1)[0][0]))
 
 
-def _answers(examples: Sequence[Example]) -> Iterable[int]:
+def _answers(examples: Sequence[Example], masking: Masking | None) -> Iterable[int]:
+    first = 0 if masking else 1  # a causal language model is never asked for the first token
     for example in examples:
-        labels = example.input_ids if example.labels is None else example.labels
+        labels = example.input_ids[first:] if example.labels is None else example.labels
         yield from labels if isinstance(labels, tuple) else (labels,)

@@ -12,6 +12,7 @@ from ..config import RoFormerConfig
 from ..errors import CheckpointError, InputError
 from ..models import MODELS, RoFormerBase
 from ..models_in_the_box import resolve
+from .batches import UNLABELLED
 from .encoding import encode, held_out_of, label_names
 from .masking import Masking
 from .rows import Row, read_rows
@@ -61,14 +62,14 @@ def prepare(plan: Plan) -> Prepared:
     if len(tokenizer) > config.vocab_size:
         raise InputError(f"the tokenizer has {len(tokenizer)} tokens, the model takes {config.vocab_size}")
     rows, held_out = _sides(plan)
-    labels = None if plan.head == "masked_lm" else label_names(rows, config)
+    labels = None if plan.head in UNLABELLED else label_names(rows, config)
     model, notes = _model(plan, config, labels)
     numbers = None if labels is None else {name: number for number, name in enumerate(labels)}
     length = _length(plan, config)
     sides = [encode(side, tokenizer, length, numbers) for side in (rows, held_out)]
     if cut := sum(side.cut for side in sides):
         notes.append(f"{cut} of {len(rows) + len(held_out)} rows were cut to {length} tokens")
-    masking = Masking.of(tokenizer, config.vocab_size) if labels is None else None
+    masking = Masking.of(tokenizer, config.vocab_size) if plan.head == "masked_lm" else None
     trainer = Trainer(model, sides[0].examples, plan.settings, held_out=sides[1].examples, masking=masking)
     if plan.resume:
         trainer.resume(plan.output / CHECKPOINT)
@@ -133,6 +134,8 @@ def _model(plan: Plan, config: RoFormerConfig, labels: tuple[str, ...] | None) -
         changes = {"num_labels": len(labels), "id2label": dict(enumerate(labels))}
     if plan.head == "sequence_classification":
         changes["problem_type"] = "single_label_classification"
+    if plan.head == "causal_lm":
+        changes["is_decoder"] = True  # without it other libraries read the folder as bidirectional (DEC-1)
     kind, seed = MODELS[plan.head], plan.settings.seed
     if _is_file(plan):
         return kind(config.replace(**changes) if changes else config, seed=seed), []

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import replacing
+from .batches import UNLABELLED
 from .curve import draw
 from .evaluation import Score
 from .plan import CHECKPOINT, Plan, Prepared
@@ -69,7 +70,7 @@ def _result(trainer: Trainer, plan: Plan, majority: float | None, notes: list[st
         output=str(plan.output),
         rows=len(trainer.examples),
         held_out_rows=len(trainer.held_out),
-        labels=None if plan.head == "masked_lm" else [names[number] for number in sorted(names)],
+        labels=None if plan.head in UNLABELLED else [names[number] for number in sorted(names)],
         settings=plan.settings.to_dict(),
         updates=trainer.step,
         first_loss=trainer.history.mean_loss(slice(tenth)),

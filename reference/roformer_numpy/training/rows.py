@@ -1,6 +1,6 @@
 """Rows of text with labels, from JSON lines.
 
-    {"text": "床前明月光"}                                      masked_lm
+    {"text": "床前明月光"}                                      masked_lm, causal_lm
     {"text": "味道很好", "label": "positive"}                    sequence_classification
     {"tokens": ["李白", "在", "长安"], "labels": ["PER", "O", "LOC"]}   token_classification
 
@@ -89,6 +89,7 @@ def _token_row(place: str, values: Mapping[str, Any]) -> Row:
 _READERS: Mapping[str, Callable[[str, Mapping[str, Any]], Row]] = MappingProxyType(
     {
         "masked_lm": _text_row,
+        "causal_lm": _text_row,
         "sequence_classification": _labelled_row,
         "token_classification": _token_row,
     }

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, InputTypeError, TrainingError
+from ..errors import InputError, InputTypeError, TrainingError, shown
 from ..models import RoFormerBase
 from ..weights import Array, named_leaves
-from .batches import Batch, Example, collate, parts_of, predictions_in, rows_of_step
+from .batches import UNLABELLED, Batch, Example, collate, parts_of, predictions_in, rows_of_step
 from .checkpoint import resume, save, weights_digest
 from .evaluation import Score, evaluate, held_out_batches, majority
 from .masking import Masking
@@ -28,7 +28,7 @@ from .randomness import Purpose, generator_for
 from .schedule import learning_rate
 from .settings import Settings
 
-HEADS = ("masked_lm", "sequence_classification", "token_classification")
+HEADS = (*UNLABELLED, "sequence_classification", "token_classification")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class Trainer:
         """A run at its beginning.
 
         Args:
-            model: a masked language model, a sequence or a token classifier; its weights are replaced at each update.
+            model: a masked or causal language model, a sequence or a token classifier; its weights are replaced at each
+                update.
             examples: rows to train on.
             settings: length, rates, seed.
             held_out: rows to judge by, before the first update, after each epoch and at the end.
@@ -212,10 +213,18 @@ class Trainer:
 def _check(model: Any, examples: Sequence[Example], masking: Masking | None) -> None:
     if not isinstance(model, RoFormerBase) or model.head not in HEADS:
         raise InputTypeError(f"model is a {type(model).__name__}, expected one with a head of {', '.join(HEADS)}")
-    if not examples:
-        raise InputError("examples is empty, there is nothing to train on")
+    _check_labels(model.head, examples)
     if (masking is not None) != (model.head == "masked_lm"):
         wanted = "needs masking=Masking(…)" if masking is None else "takes no masking"
         raise InputError(f"a model with the head {model.head} {wanted}")
     if model.head == "sequence_classification" and model.config.task != "single_label_classification":
         raise InputError(f"the model's task is {model.config.task}, trained are single_label_classification models")
+
+
+def _check_labels(head: str, examples: Sequence[Example]) -> None:
+    if not examples:
+        raise InputError("examples is empty, there is nothing to train on")
+    for number, example in enumerate(examples):
+        if (example.labels is None) != (head in UNLABELLED):
+            wanted = "no labels, the tokens are asked for" if head in UNLABELLED else "labels"
+            raise InputError(f"examples[{number}].labels is {shown(example.labels)}; the head {head} takes {wanted}")
