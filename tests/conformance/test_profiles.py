@@ -1,9 +1,11 @@
 """Profiles: what SPEC.md registers is what probes see, and what the lists explain."""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from roformer_conformance import cli
@@ -11,9 +13,10 @@ from roformer_conformance.clauses import PROFILES
 from roformer_conformance.expectations import Expectation, ExpectationError
 from roformer_conformance.levels import UsageError
 from roformer_conformance.profiles import all_probes, contested_points, look, profile_expectations, registered_as
-from roformer_conformance.profiles.registered import can_be_seen
+from roformer_conformance.profiles.registered import can_be_seen, explained_by
 from roformer_conformance.protocol import find_adapter
 from roformer_conformance.registry import all_checks
+from roformer_conformance.report import print_result
 from roformer_conformance.runner import check_implementation
 from roformer_conformance.vectors import load_vectors
 
@@ -100,6 +103,19 @@ def test_what_a_profile_registers_differs_and_what_it_does_not_fails() -> None:
         "as registered for transformers-torch-5 at MASK-6.1: uniform over all keys"
     )
     assert result.profile == "transformers-torch-5"
+
+
+def test_a_failure_that_a_profile_explains_is_said_to_be_one() -> None:
+    """Without a profile the nearest is named; not for failures that none registers."""
+    wrong = FAULTS["blind_sees_the_future"]()
+    result = check_implementation(wrong, level="smoke", clauses=["MASK-6.1"])
+    profile, number = explained_by(result.failed)
+    assert profile.startswith("transformers-torch")
+    assert 0 < number <= len(result.failed)
+    assert explained_by(()) == ("", 0)
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_result(result, console)
+    assert f"may be what {profile} does: --profile {profile}" in console.export_text()
 
 
 def test_a_registered_difference_that_is_not_there_is_a_failure() -> None:

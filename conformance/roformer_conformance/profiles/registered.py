@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..clauses import PROFILES, Clause, load_clauses
-from ..expectations import Expectation, bears, load_expectations
+from ..expectations import Expectation, bears, judged, load_expectations
 from ..levels import UsageError
+from ..records import Record
 
 # How SPEC.md says that there is nothing to see in a profile, and nothing to be held to.
 _NOTHING_TO_SEE = ("no ", "not applicable")
 _ANYTHING_GOES = "nothing is promised"
+_FOLDER = Path(__file__).parent
 
 
 def contested_points() -> Mapping[str, Clause]:
@@ -49,9 +51,26 @@ def profile_expectations(name: str, known: Collection[tuple[str, str]] | None = 
         raise UsageError(f"no profile is called {name!r}; known are {', '.join(PROFILES)}")
     if name == PROFILES[0]:
         return ()
-    path = Path(__file__).with_name(f"{name}.toml")
+    path = _FOLDER / f"{name}.toml"
     if not path.exists():
-        with_list = ", ".join((PROFILES[0], *sorted(item.stem for item in path.parent.glob("*.toml"))))
-        raise UsageError(f"what {name} does is registered in SPEC.md in words alone; a run can be held to {with_list}")
+        held = ", ".join((PROFILES[0], *with_lists()))
+        raise UsageError(f"what {name} does is registered in SPEC.md in words alone; a run can be held to {held}")
     told = [replace(item, reason=f"as registered for {name} at {item.reason}") for item in load_expectations(path)]
     return tuple(item for item in told if known is None or bears(item, known))
+
+
+def with_lists() -> tuple[str, ...]:
+    """The profiles that have a list of what they explain."""
+    return tuple(name for name in PROFILES if (_FOLDER / f"{name}.toml").exists())
+
+
+def explained_by(failed: Iterable[Record]) -> tuple[str, int]:
+    """The profile that explains most of these failures, and how many; "" and 0 where none explains any."""
+    failures = list(failed)
+    counts = {
+        name: sum(judged(record, entries).status == "differs" for record in failures)
+        for name in with_lists()
+        for entries in (profile_expectations(name),)
+    }
+    most = max(counts, key=lambda name: counts[name])
+    return (most, counts[most]) if counts[most] else ("", 0)

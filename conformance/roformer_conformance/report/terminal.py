@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..clauses import FAMILIES, PROFILES
+from ..profiles.registered import explained_by
 from ..records import STATUSES, Coverage, Record, Result
 from ..shortening import shortened
 
@@ -28,6 +29,10 @@ def print_result(result: Result, console: Console) -> None:
         console.print(f"… and {len(result.failed) - SHOWN_FAILURES} more failures; --json FILE holds all of them")
     for line in _registered(result):
         console.print(Text(line, style="yellow"))
+    profile, number = explained_by(result.failed) if result.profile == PROFILES[0] else ("", 0)
+    if profile:
+        told = f"{number} of these failures may be what {profile} does: --profile {profile} holds it to that"
+        console.print(Text(told, style="dim"))
     covered = result.coverage()
     for claim in covered.not_asked:
         console.print(Text(f"Asked of no implementation: {claim}, {result.not_asked[claim]}", style="dim"))
