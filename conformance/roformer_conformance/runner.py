@@ -7,7 +7,7 @@ import platform
 import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from .fixed import bound
 from .levels import LEVELS, UsageError
 from .planning import claims_of, not_claimed, plan, runs, selected
 from .profiles.registered import profile_expectations
+from .precision import recorded
 from .protocol import Adapter, Capabilities, find_adapter
 from .records import Record, Result
 from .registry import Check
@@ -133,7 +134,7 @@ class Run:
         examiner = Examiner(self.adapter, self.k, self.replay_name or self.adapter.name, self.failures, self.model)
         came: dict[int, Record] = {}
         for number, record in self._arriving(jobs):
-            came[number] = examiner.examined(judged(record, expected))
+            came[number] = examiner.examined(_repeatable(judged(record, expected), jobs[number]))
             if progress is not None:
                 progress(came[number], len(jobs))
         checks, _ = self.chosen
@@ -147,6 +148,11 @@ class Run:
         make = _maker(self.adapter, None if self.model else self.replay_name)
         prepare = partial(_prepared, make, list(self.clauses), self.level, self.seed, self.k, self.name)
         return spread(prepare, jobs, self.workers, getattr(self.adapter, "deaths", None))
+
+
+def _repeatable(record: Record, job: Attempt) -> Record:
+    """The record with the line that repeats it also where a check that had to fail has passed."""
+    return record if record.status != "failed" or record.replay else replace(record, replay=job.lost.replay)
 
 
 def attempts(
@@ -167,7 +173,7 @@ def attempts(
         for job in plan(checks, capabilities, level, seed)
     ]
     # a level of its own is not worth the oracle's runs around each vector: smoke takes the widest type alone
-    dtypes = capabilities.dtypes[-1:] if level == "smoke" else capabilities.dtypes
+    dtypes = recorded(capabilities.dtypes)[-1 if level == "smoke" else 0 :]
     return tried + [
         Attempt(vector_record(vector, dtype, "failed", ""), partial(verify_vector, adapter, vector, dtype, name, k))
         for dtype in dtypes

@@ -125,6 +125,9 @@ def test_a_registered_difference_that_is_not_there_is_a_failure() -> None:
     )
     assert {item.status for item in result.records} == {"failed"}
     assert "HEAD-5.2: index −1), and passes" in result.failed[0].message
+    assert result.failed[0].replay.startswith(
+        "roformer-conformance check numpy-equations --clause HEAD-5.2/first-state"
+    )
 
 
 def test_entries_about_checks_that_are_not_run_are_left_out_of_a_profile_and_refused_in_a_list_of_ones_own() -> None:

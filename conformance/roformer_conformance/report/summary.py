@@ -52,8 +52,9 @@ def write_summary(documents: Sequence[Document], path: Path, *, append: bool = F
 def _verdict(document: Document) -> str:
     held, applicable = _score(document)
     failed = sum(record["status"] == "failed" for record in document["records"])
+    differs = any(record["status"] == "differs" for record in document["records"])
     words = (
-        "conforms"
+        f"conforms{' but for what is known' if differs else ''}"
         if document["conforms"]
         else f"**fails {failed} check{'s' if failed > 1 else ''}**"
         if failed

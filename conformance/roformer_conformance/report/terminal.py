@@ -66,7 +66,8 @@ def verdict(result: Result) -> Text:
 def print_failure(record: Record, console: Console) -> None:
     """Everything that one failure says, and below it, in one piece so that it can be copied, what repeats it."""
     console.print(_failure_panel(record))
-    console.print(Text(f"again: {record.replay}", style="cyan"), soft_wrap=True)
+    if record.replay:
+        console.print(Text(f"again: {record.replay}", style="cyan"), soft_wrap=True)
 
 
 def _failure_panel(record: Record) -> Panel:
