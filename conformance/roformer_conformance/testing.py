@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .budget import FAILS_AT
 from .clauses import PROFILES
-from .expectations import Expectation, load_expectations, require_known
+from .expectations import Expectation, judged, load_expectations, require_known
 from .failures import Examiner
 from .planning import plan, runs
 from .plugin import ConformanceCheck
@@ -56,40 +56,39 @@ def parametrize_with_checks(
     return pytest.mark.parametrize(
         "check",
         [
-            pytest.param(
-                ConformanceCheck(partial(_explained, examiner, attempt), level, seed),
-                id=name,
-                marks=_marks(expected, identifier, head),
-            )
-            for name, identifier, head, attempt in _attempts(adapter, capabilities, level)
+            pytest.param(ConformanceCheck(partial(_explained, examiner, expected, attempt), level, seed), id=name)
+            for name, attempt in _attempts(adapter, capabilities, level)
         ],
     )
 
 
 def _attempts(
     adapter: Adapter, capabilities: Capabilities, level: str
-) -> Iterator[tuple[str, str, str, Callable[[str, int], Record]]]:
-    """Name of the item, id of the check, head, and what runs it at a level, with a seed."""
+) -> Iterator[tuple[str, Callable[[str, int], Record]]]:
+    """Name of the item, and what runs it at a level, with a seed."""
     for job in plan(all_checks().values(), capabilities, level):
-        yield f"{job.check.id}[{job.head}-{job.dtype}]", job.check.id, job.head, partial(run_job, adapter, job)
+        yield f"{job.check.id}[{job.head}-{job.dtype}]", partial(run_job, adapter, job)
     dtype = capabilities.dtypes[-1]
     for vector in load_vectors():
         if vector.head in capabilities.heads and all(getattr(capabilities, need) for need in vector.needs()):
-            name = f"{vector.check_id}[{vector.head}-{dtype}]"
-            yield name, vector.check_id, vector.head, partial(_verify, adapter, vector, dtype)
+            yield f"{vector.check_id}[{vector.head}-{dtype}]", partial(_verify, adapter, vector, dtype)
 
 
-def _explained(examiner: Examiner, attempt: Callable[[str, int], Record], level: str, seed: int) -> Record:
-    """What came of a check; a failure says where it sits and what it looks like."""
-    return examiner.examined(attempt(level, seed))
+def _explained(
+    examiner: Examiner, expected: Sequence[Expectation], attempt: Callable[[str, int], Record], level: str, seed: int
+) -> Record:
+    """What came of a check; a failure says where it sits and what it looks like.
+
+    One that differs as expected ends the item as pytest's expected failure.
+    """
+    import pytest
+
+    record = examiner.examined(judged(attempt(level, seed), expected))
+    if record.status == "differs":
+        pytest.xfail(record.message.partition("\n")[0])
+    return record
 
 
 def _verify(adapter: Adapter, vector: Vector, dtype: str, level: str, seed: int) -> Record:
     """A golden vector is the same at every level and from every seed."""
     return verify_vector(adapter, vector, dtype)
-
-
-def _marks(expected: Iterable[Expectation], identifier: str, head: str) -> Any:
-    import pytest
-
-    return [pytest.mark.xfail(reason=item.reason, strict=True) for item in expected if item.names(identifier, head)]

@@ -80,6 +80,16 @@ def test_the_reference_is_seen_to_do_as_documented() -> None:
             "transformers-torch-4.37",
         ),
         ("losses_averaged", "LOSS-1.2", "(1,), the mean", "transformers-tf-4.37"),
+        ("summary_type_ignored", "HEAD-5.2", "index −1", "transformers-flax-4.37"),
+        ("summary_type_ignored", "HEAD-5.3", "index −1", "transformers-tf-4.37"),
+        ("head_mask_ignored", "OUT-1.4", "after dropout", "transformers-torch-5"),
+        ("head_mask_ignored", "HEAD-6.3", "head_mask has no effect anywhere", "transformers-torch-5"),
+        (
+            "head_mask_reaches_cross_attention",
+            "HEAD-6.3",
+            "multiplies the weights of cross-attention too",
+            "transformers-torch-4.37",
+        ),
     ],
 )
 def test_a_known_mistake_is_named_by_its_profile(fault: str, point: str, seen: str, profile: str) -> None:

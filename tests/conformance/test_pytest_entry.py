@@ -48,6 +48,36 @@ def test_expected_failures_name_a_check_and_a_reason(tmp_path: Path) -> None:
         parametrize_with_checks(NumpyAdapter("equations"), expected_failures=path)
 
 
+KNOWN = """
+[[expected]]
+id = "NUM-1.1/parity"
+reason = "is a decoder"
+says = "what honest float32"
+
+[[expected]]
+id = "NUM-1.1/parity-long"
+reason = "is a decoder"
+says = "RuntimeError"
+
+[[expected]]
+id = "FFN-4.4/embedding-eps"
+reason = "is a decoder"
+"""
+
+
+def test_an_item_that_differs_as_expected_is_an_expected_failure(pytester: pytest.Pytester) -> None:
+    """With the reason; what says something else fails, and so does what passes."""
+    pytester.makefile(".toml", known=KNOWN)
+    pytester.makepyfile(TEST_FILE.replace('level="smoke"', 'level="smoke", expected_failures="known.toml"'))
+    result = pytester.runpytest_subprocess("-q", "-rxf", "-p", "no:cacheprovider", "-k", "parity or embedding-eps")
+    assert result.parseoutcomes()["xfailed"] == 1
+    result.stdout.fnmatch_lines(["XFAIL*NUM-1.1/parity*is a decoder*"])
+    told = [line for line in result.outlines if line.startswith("FAILED")]
+    assert any("NUM-1.1/parity-long" in line for line in told)
+    assert any("FFN-4.4/embedding-eps" in line for line in told)
+    result.stdout.fnmatch_lines(["*was expected to fail (is a decoder), and passes*"])
+
+
 def test_a_result_lists_its_records_by_status() -> None:
     """`check_implementation` returns records with id, clause, head, grade, message and replay."""
     result = check_implementation(NumpyAdapter("equations"), level="smoke", clauses=["NUM-1"])
