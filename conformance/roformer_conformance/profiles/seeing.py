@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ..protocol import Adapter, Capabilities, ImplementationDied, is_unsupported
+import numpy as np
+
+from ..protocol import Adapter, Array, Capabilities, ImplementationDied, is_unsupported
 from ..strategies import Case, typical_case
 from ..trial import Trial, without_warnings
 from .registered import contested_points, registered_as
 
 Look = Callable[[Trial, Case], str]
+
+# The answer of a probe to what nobody is registered to do.
+OTHER = "something else"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,11 @@ def probe(
         return function
 
     return register
+
+
+def same(got: Array, expected: Array) -> bool:
+    """Whether two arrays agree: what probes tell apart differs by far more than rounding."""
+    return got.shape == expected.shape and bool(np.allclose(got, expected, rtol=1e-3, atol=1e-4))
 
 
 def all_probes() -> Mapping[str, Probe]:
