@@ -20,6 +20,7 @@ from .expectations import load_expectations
 from .failures import Examiner
 from .levels import FRESH, LEVELS, UsageError, seed_for
 from .peers import commands as peer_commands
+from .precision import recorded
 from .process import commands as process_commands
 from .profiles import commands as profile_commands
 from .protocol import Capabilities, find_adapter
@@ -139,13 +140,13 @@ def verify(
     """Check the vectors' schema and hashes, then that an implementation returns what they recorded."""
     with usage_errors():
         adapter = find_adapter(implementation)
-        dtypes = Capabilities.of(adapter).dtypes
-        dtype = dtype or max(dtypes)
+        dtypes = recorded(Capabilities.of(adapter).dtypes)
+        dtype = dtype or max(dtypes, default="")
         vectors = [vector for vector in load_vectors(by_schema=True) if not case or vector.id in case]
         if not vectors:
             raise UsageError(f"no vector is called {', '.join(case or ())}; they are named in fixtures/vectors")
         if dtype not in dtypes:
-            raise UsageError(f"{implementation} computes in {', '.join(dtypes)}, not in {dtype!r}")
+            raise UsageError(f"{implementation} computes in {', '.join(dtypes) or 'half precision'}, not in {dtype!r}")
     records, examiner = [], Examiner(adapter, FAILS_AT, implementation)
     with bar("verifying", console) as advance:
         for vector in vectors:

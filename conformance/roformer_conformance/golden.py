@@ -21,7 +21,7 @@ from .budget import FAILS_AT, Spread, Verdict, judge_within, spread
 from .fixed import bound
 from .levels import UsageError
 from .oracle import Checkpoint, Oracle
-from .precision import rounded
+from .precision import carried, rounded
 from .protocol import Adapter, Array, Capabilities, Outputs, find_adapter, flatten
 from .runner import environment
 from .trial import TRACES, query_rows, tap_position, without_warnings
@@ -93,7 +93,7 @@ class Subject:
         Raises:
             Died: whatever the implementation raises.
         """
-        given = {name: array.astype(self.dtype) for name, array in self.weights.items()}
+        given = {name: carried(array, self.dtype) for name, array in self.weights.items()}
         try:
             model = self.adapter.load(self.head, dict(self.config), given, self.dtype)
             with without_warnings():

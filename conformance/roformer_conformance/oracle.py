@@ -175,7 +175,7 @@ class Oracle:
 
 def perturbed(generator: np.random.Generator, dtype: str) -> Components:
     """The equations as another careful implementation might evaluate them in `dtype`."""
-    unit, stored = PRECISIONS[dtype].unit, _storing(dtype)
+    unit, stored = _largest_error(dtype), _storing(dtype)
 
     def off(function: Callable[..., Array]) -> Callable[..., Array]:
         def run(*args: Any) -> Array:
@@ -207,6 +207,11 @@ def perturbed(generator: np.random.Generator, dtype: str) -> Components:
     return replace(components, feed_forward=_feed_forward_over(components))
 
 
+def _largest_error(dtype: str) -> float:
+    """By how much a result is off besides what storing it rounds: u, or u/2 where every result is rounded anyway."""
+    return PRECISIONS[dtype].unit / (2.0 if is_half(dtype) else 1.0)
+
+
 def _storing(dtype: str) -> Callable[[Array], Array]:
     """What becomes of a result that is kept: half-precision types round it, the others have computed in themselves."""
     return partial(rounded, dtype=dtype) if is_half(dtype) else lambda result: result
@@ -214,7 +219,7 @@ def _storing(dtype: str) -> Callable[[Array], Array]:
 
 def perturbed_derivatives(generator: np.random.Generator, dtype: str) -> Derivatives:
     """The gradients of the equations as another careful implementation might evaluate them in `dtype`."""
-    unit, stored = PRECISIONS[dtype].unit, _storing(dtype)
+    unit, stored = _largest_error(dtype), _storing(dtype)
 
     def off(array: Array) -> Array:
         return stored((array * (1.0 + unit * generator.uniform(-1.0, 1.0, array.shape))).astype(array.dtype))

@@ -6,7 +6,7 @@ return is rounded. NumPy has no bfloat16; its values travel as float32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -17,11 +17,13 @@ from .protocol import Array
 
 @dataclass(frozen=True)
 class Precision:
-    """One type: u, the largest relative error of rounding to it, and the NumPy types of its sums and of its arrays."""
+    """One type, and what may be asked of who computes in it."""
 
-    unit: float
-    sums: str
-    carried: str
+    unit: float  # u, the largest relative error of rounding to it
+    sums: str  # NumPy's type that has the digits of its sums
+    carried: str  # NumPy's type that its arrays travel in
+    huge: float = 1e6  # a number far beyond the others of a model, whose products with weights it holds
+    query_gain: float = np.inf  # of query and key: what their scores, its square, may reach
 
 
 PRECISIONS: Mapping[str, Precision] = MappingProxyType(
@@ -29,7 +31,7 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
         "float32": Precision(2.0**-24, "float32", "float32"),
         "float64": Precision(2.0**-53, "float64", "float64"),
         "bfloat16": Precision(2.0**-8, "float32", "float32"),
-        "float16": Precision(2.0**-11, "float32", "float16"),
+        "float16": Precision(2.0**-11, "float32", "float16", huge=256.0, query_gain=30.0),
     }
 )
 
@@ -37,6 +39,11 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
 def is_half(dtype: str) -> bool:
     """Whether what is computed is rounded to fewer digits than its sums have."""
     return dtype in ("bfloat16", "float16")
+
+
+def recorded(dtypes: Sequence[str]) -> tuple[str, ...]:
+    """The types among these in which golden vectors are asked for: half precision cannot hold the recorded weights."""
+    return tuple(dtype for dtype in dtypes if not is_half(dtype))
 
 
 def rounded(array: Array, dtype: str) -> Array:

@@ -20,8 +20,8 @@ from .failures import Examiner
 from .fixed import bound
 from .levels import LEVELS, UsageError
 from .planning import claims_of, not_claimed, plan, runs, selected
-from .profiles.registered import profile_expectations
 from .precision import recorded
+from .profiles.registered import profile_expectations
 from .protocol import Adapter, Capabilities, find_adapter
 from .records import Record, Result
 from .registry import Check

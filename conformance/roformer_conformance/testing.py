@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .expectations import Expectation, judged, load_expectations, require_known
 from .failures import Examiner
 from .planning import plan, runs
 from .plugin import ConformanceCheck
+from .precision import recorded
 from .profiles.registered import profile_expectations
 from .protocol import Adapter, Capabilities
 from .records import Record
@@ -68,8 +70,7 @@ def _attempts(
     """Name of the item, and what runs it at a level, with a seed."""
     for job in plan(all_checks().values(), capabilities, level):
         yield f"{job.check.id}[{job.head}-{job.dtype}]", partial(run_job, adapter, job)
-    dtype = capabilities.dtypes[-1]
-    for vector in load_vectors():
+    for vector, dtype in product(load_vectors(), recorded(capabilities.dtypes)[-1:]):
         if vector.head in capabilities.heads and all(getattr(capabilities, need) for need in vector.needs()):
             yield f"{vector.check_id}[{vector.head}-{dtype}]", partial(_verify, adapter, vector, dtype)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .precision import rounded
+from .precision import PRECISIONS, rounded
 from .protocol import Array
 
 # What each profile draws: scale of embeddings, gain of dense kernels, extra gain of query and key, spread of biases and
@@ -39,7 +39,7 @@ def draw_weights(shapes: Mapping[str, tuple[int, ...]], profile: str, seed: int,
         dtype: floating-point type of the implementation.
     """
     draws = _Draws(seed)
-    return {name: rounded(_draw(draws.of(name), name, shape, profile), dtype) for name, shape in shapes.items()}
+    return {name: rounded(_draw(draws.of(name), name, shape, profile, dtype), dtype) for name, shape in shapes.items()}
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -62,7 +62,7 @@ class _Draws:
         return self._generator
 
 
-def _draw(draw: np.random.Generator, name: str, shape: tuple[int, ...], profile: str) -> Array:
+def _draw(draw: np.random.Generator, name: str, shape: tuple[int, ...], profile: str, dtype: str) -> Array:
     embedding, gain, score_gain, bias, gamma = PROFILES[profile]
     normal = draw.standard_normal(shape)
     if "embeddings.weight" in name:
@@ -72,4 +72,5 @@ def _draw(draw: np.random.Generator, name: str, shape: tuple[int, ...], profile:
     if name.endswith("bias"):
         return bias * normal
     scale = gain if profile == "hf_init" else gain / np.sqrt(shape[-1])
+    score_gain = min(score_gain, PRECISIONS[dtype].query_gain)
     return normal * scale * (score_gain if ".query." in name or ".key." in name else 1.0)

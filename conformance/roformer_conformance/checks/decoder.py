@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..formulas import edited
+from ..precision import PRECISIONS
 from ..protocol import Array, Model, Outputs, cache_of
 from ..registry import DECODER_HEADS, check
 from ..strategies import Case
@@ -161,7 +162,7 @@ def masked_encoder_states_do_not_matter(trial: Trial, case: Case) -> None:
     """Encoder states under a 0 of encoder_attention_mask have weight exactly 0 and change no output."""
     inputs = _with_encoder(case)
     masked = inputs["encoder_attention_mask"] == 0
-    huge = np.where(masked[..., None], np.float32(1e6), inputs["encoder_hidden_states"])
+    huge = np.where(masked[..., None], np.float32(PRECISIONS[trial.dtype].huge), inputs["encoder_hidden_states"])
     model = trial.load(case)
     expected = trial.call(model, inputs, **TRACES)
     got = trial.call(model, {**inputs, "encoder_hidden_states": huge}, **TRACES)

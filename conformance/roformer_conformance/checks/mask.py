@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..formulas import softmax
+from ..precision import PRECISIONS
 from ..protocol import Array, Outputs
 from ..registry import DECODER_HEADS, TOKEN_HEADS, check
 from ..strategies import Case
@@ -50,7 +51,8 @@ def masked_embeddings_reach_no_token(trial: Trial, case: Case) -> None:
     """Huge embeddings at masked positions change no output of an unmasked position."""
     mask = case.attention_mask()
     plain = {"inputs_embeds": case.embeddings(), "attention_mask": mask}
-    huge = {**plain, "inputs_embeds": np.where(mask[..., None] == 0, np.float32(1e6), plain["inputs_embeds"])}
+    content = np.where(mask[..., None] == 0, np.float32(PRECISIONS[trial.dtype].huge), plain["inputs_embeds"])
+    huge = {**plain, "inputs_embeds": content}
     model = trial.load(case)
     _expect_same_tokens(trial, case, trial.call(model, plain), trial.call(model, huge), mask == 1)
 
