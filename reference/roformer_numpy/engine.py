@@ -6,17 +6,17 @@ batch of no rows, and all of it on processors that the engine was not written fo
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .components import Components
 from .config import RoFormerConfig
-from .encoder import Encoded, Forward, embed
+from .encoder import Encoded
 from .errors import InputError
 from .inputs import Cache, Inputs
 from .mapped import release
@@ -27,6 +27,9 @@ THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 # Multiplications below which a second thread costs more than it brings: waking it takes some ten microseconds.
 SERIAL_WORK = 4_000_000
 
+# Rotary tables grow in steps of so many positions.
+TABLE_STEP = 64
+
 
 class Engine:
     """Packed weights of one model, made when they are first needed; its arrays cannot be written to from then on."""
@@ -35,6 +38,7 @@ class Engine:
         self.weights, self.config, self.components, self.causal = weights, config, components, causal
         self._packed: Any = None
         self._dense: dict[int, Any] = {}
+        self._turns: tuple[Array, Array] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, pickled or deep, packs its own weights: addresses mean nothing elsewhere."""
@@ -48,12 +52,12 @@ class Engine:
 
     def encode(self, inputs: Inputs) -> Encoded:
         """What encoder.encode returns for the same arguments."""
-        from .kernels.engine.model import Tokens
-
         seq_len = inputs.token_type_ids.shape[1]
         cache = self._new_cache(inputs)
         # a later call may look at what is hidden now, so a cache is complete
-        tokens = Tokens.of(inputs.attention_mask, self.causal, seq_len, inputs.computed if cache is None else None)
+        tokens = _kernels().model.Tokens.of(
+            inputs.attention_mask, self.causal, seq_len, inputs.computed if cache is None else None
+        )
         embedded, positions = self._embedded(inputs, tokens.computed), inputs.attention_mask.shape[1]
         states = self._run(embedded, tokens, positions, inputs.output_hidden_states, cache)
         shaped = self._as_batch(states, inputs, tokens.computed)
@@ -95,12 +99,11 @@ class Engine:
 
     def encode_sequences(self, sequences: list[Array], types: list[Array]) -> list[Array]:
         """The last states of several sequences, (length, H) each, computed together without padding."""
-        from .kernels.engine.model import Tokens
-
+        tokens_of = _kernels().model.Tokens.of_lengths
         lengths = np.array([len(ids) for ids in sequences])
         ids, segments = np.concatenate(sequences)[None], np.concatenate(types)[None]
         embedded = self._embedded(Inputs(ids, None, np.ones(ids.shape, bool), segments), None)
-        states = self._run(embedded, Tokens.of_lengths(lengths, self.causal), int(lengths.max()), keep=False)[0]
+        states = self._run(embedded, tokens_of(lengths, self.causal), int(lengths.max()), keep=False)[0]
         # copies: somebody who keeps one sequence does not keep them all
         return [part.copy() for part in np.split(states, np.cumsum(lengths)[:-1])]
 
@@ -119,47 +122,50 @@ class Engine:
         norm: LayerNorm[Array] | None = None,
     ) -> Array:  # fmt: skip
         """`stored` is the array of the weights that `kernel` views."""
-        from .kernels.engine.dense import PackedDense, run_dense
-
+        dense = _kernels().dense
         with _packing[0]:
             packed = self._dense.get(id(bias))  # the engine keeps the weights, so the number stays this array's
             if packed is None:
                 for array in (stored, bias):
                     _freeze(array)
-                packed = self._dense[id(bias)] = PackedDense.of(kernel, bias, release)
+                packed = self._dense[id(bias)] = dense.PackedDense.of(kernel, bias, release)
                 release(stored)
         threads = 1 if x.size * packed.width < SERIAL_WORK else thread_count()
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
-        return run_dense(x, packed, threads, activation, with_norm)
+        return dense.run_dense(x, packed, threads, activation, with_norm)
 
     def _run(self, embedded: Array, tokens: Any, positions: int, keep: bool, cache: Array | None = None) -> Array:
         """The states of all tokens: of every layer (layers + 1, tokens, H), or of the last one (1, tokens, H)."""
-        from .kernels.engine.model import run_layers
-
-        config, layers = self.config, self._layers
-        states = np.empty((config.num_hidden_layers + 1 if keep else 1, tokens.count, config.hidden_size), np.float32)
-        states[0] = embedded
+        config, layers, states = self.config, self._layers, embedded[None]
+        if keep:
+            states = np.empty((config.num_hidden_layers + 1, *embedded.shape), np.float32)
+            states[0] = embedded
         work = tokens.count * layers.hidden * (4 * layers.hidden + 2 * layers.inner) * config.num_hidden_layers
         threads = 1 if work < SERIAL_WORK else thread_count()
-        run_layers(
+        _kernels().model.run_layers(
             layers, states, tokens, self._rotation(positions), config.layer_norm_eps, config.rotary_value,
             config.hidden_act, threads, cache,
         )  # fmt: skip
         return states
 
     def _embedded(self, inputs: Inputs, computed: Array | None) -> Array:
-        """hidden_states[0] of the positions that are computed, (tokens, H)."""
+        """hidden_states[0] of the positions that are computed, (tokens, H); memory of this call alone."""
+        weights, given, types = self.weights.embeddings, inputs.inputs_embeds, inputs.token_type_ids
+        words, ids = (weights.word, cast(Array, inputs.input_ids)) if given is None else _table_of(given)
         if computed is not None:
-            inputs = _flattened(inputs, computed)
-        forward = Forward(inputs, self.config, self.components, self.causal, (np.empty(0), np.empty(0)))
-        weights = self.weights.embeddings
-        x = embed(forward, dataclasses.replace(weights, project=None))
-        x = x.reshape(-1, x.shape[-1])
+            ids, types = ids[computed], types[computed]
+        norm = (weights.layer_norm.gamma, weights.layer_norm.beta, self.config.layer_norm_eps)
+        x: Array = _kernels().embedding.embed(words, ids, weights.token_type, types, norm)
         return x if weights.project is None else self.dense(x, weights.project)
 
     def _rotation(self, positions: int) -> tuple[Array, Array]:
-        cos, sin = self.components.rotary_table(np.arange(positions), self.config.head_dim, np.float32)
-        return np.ascontiguousarray(cos), np.ascontiguousarray(sin)
+        """cos and sin of so many positions or of more; the longest table so far is kept."""
+        turns = self._turns
+        if turns is None or len(turns[0]) < positions:
+            room = -(-positions // TABLE_STEP) * TABLE_STEP
+            cos, sin = self.components.rotary_table(np.arange(room), self.config.head_dim, np.float32)
+            self._turns = turns = np.ascontiguousarray(cos), np.ascontiguousarray(sin)
+        return turns
 
     @property
     def _layers(self) -> Any:
@@ -168,11 +174,11 @@ class Engine:
             return self._packed
 
     def _pack(self) -> Any:
-        from .kernels.engine.model import pack_layers
-
         for layer in self.weights.encoder:  # changed in place, they would no longer be what was packed
             map_leaves(lambda _name, array: _freeze(array), layer)
-        return pack_layers(_released_after(self.weights.encoder), self.config.head_dim, self.config.rotary_value)
+        return _kernels().model.pack_layers(
+            _released_after(self.weights.encoder), self.config.head_dim, self.config.rotary_value
+        )
 
 
 def _released_after(layers: Iterable[Layer[Array]]) -> Iterator[Layer[Array]]:
@@ -186,15 +192,19 @@ def _freeze(array: Array) -> None:
     array.setflags(write=False)
 
 
-def _flattened(inputs: Inputs, computed: Array) -> Inputs:
-    """What embeddings read of the given positions, as one row."""
-    ids, embeds = inputs.input_ids, inputs.inputs_embeds
-    return dataclasses.replace(
-        inputs,
-        input_ids=None if ids is None else ids[computed][None],
-        inputs_embeds=None if embeds is None else embeds[computed][None],
-        token_type_ids=inputs.token_type_ids[computed][None],
-    )
+def _table_of(embeds: Array) -> tuple[Array, Array]:
+    """Vectors (batch, seq_len, E) as a table (batch · seq_len, E), and the ids (batch, seq_len) that read it."""
+    rows = embeds.reshape(-1, embeds.shape[-1])
+    return rows, np.arange(len(rows)).reshape(embeds.shape[:-1])
+
+
+@functools.cache
+def _kernels() -> Any:
+    """The compiled side: numba is imported by those who ask for it."""
+    from .kernels import engine
+    from .kernels.engine import dense, embedding, model  # noqa: F401
+
+    return engine
 
 
 # One model at a time is packed. A child forked meanwhile has no thread that would let go of the lock, so it gets a new.

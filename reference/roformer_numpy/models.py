@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from operator import is_
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -167,7 +168,7 @@ class RoFormerBase:
     def _engine(self) -> Engine | None:
         """The engine over the weights as they are now: pruning and resizing put another tree in their place."""
         made, parts = self.__dict__.get("_made_engine"), (self.weights, self.config, self.components)
-        if made is None or any(old is not new for old, new in zip(made[0], parts, strict=True)):
+        if made is None or not all(map(is_, made[0], parts)):
             made = (parts, engine_for(*parts, is_causal(self.config, self.head)))
             self.__dict__["_made_engine"] = made
         return made[1]

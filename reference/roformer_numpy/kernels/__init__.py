@@ -17,8 +17,10 @@ from ..components import EQUATIONS, Components
 from ..weights import Array, Attention, Dense, FeedForward, Layer, LayerNorm
 from . import activations, attention, dense, dropout, embedding, feed_forward, losses, normalization, rotary
 from .engine.dense import PackedDense, run_dense
+from .engine.embedding import embed
 from .engine.machine import INSTRUCTION_SET
-from .engine.model import COLUMN_TOKENS, Tokens, pack_layers, run_layers
+from .engine.model import COLUMN_TOKENS, pack_layers, run_layers
+from .engine.tokens import Tokens
 
 KERNELS = Components(
     name="kernels",
@@ -69,6 +71,7 @@ def _touch_engine() -> None:
         angles, states = np.ones((tokens, 1), np.float32), np.ones((1, tokens, 2), np.float32)
         mask = Tokens.of(np.ones((1, tokens), bool), False, tokens)
         run_layers(packed, states, mask, (angles, angles), 1e-12, False, "gelu", 1)
+    embed(square, np.zeros(2, np.int64), square, np.zeros(2, np.int64), (row, row, 1e-12))
     run_dense(square, PackedDense.of(square, row), 1)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from numba.core import event as _event
@@ -33,14 +32,19 @@ class _Announcer(event.Listener):  # type: ignore[misc]  # untyped in numba
 _announcer: Any = _Announcer()
 
 
-@contextmanager
-def announced() -> Iterator[None]:
-    """Say on a terminal when something is compiled inside; a function found on disk is not."""
-    if _announcer.silent or not sys.stderr.isatty():
-        yield
-        return
-    event.register("numba:compile", _announcer)
-    try:
-        yield
-    finally:
+class _Announcing(AbstractContextManager[None]):
+    """The announcer listens inside."""
+
+    def __enter__(self) -> None:
+        event.register("numba:compile", _announcer)
+
+    def __exit__(self, *error: object) -> None:
         event.unregister("numba:compile", _announcer)
+
+
+_NOT_ANNOUNCING = nullcontext()
+
+
+def announced() -> AbstractContextManager[None]:
+    """Say on a terminal when something is compiled inside; a function found on disk is not."""
+    return _NOT_ANNOUNCING if _announcer.silent or not sys.stderr.isatty() else _Announcing()

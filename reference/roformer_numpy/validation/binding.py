@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Mapping
 from numbers import Number
 from typing import Any
@@ -20,11 +21,13 @@ LABELS = {"base": (), "question_answering": ("start_positions", "end_positions")
 Arguments = dict[str, Any]
 
 
+@functools.cache
 def argument_order(head: str) -> tuple[str, ...]:
     """The arguments of the model called `head` in their positional order (IN-1)."""
     return (*INPUTS, *SWITCHES, *LABELS.get(head, ("labels",)), "training")
 
 
+@functools.cache
 def keyword_only(head: str) -> tuple[str, ...]:
     """The arguments that have no position: the decoder's (DEC-5.4), the randomness of dropout, what to leave out."""
     decoder = DECODER if head in ("base", "causal_lm") else ()
@@ -54,8 +57,9 @@ def bind(head: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Ar
         )
     first = _first_argument(head, positional[0], order) if positional else []
     given: Arguments = {}
+    known = (*order, *keyword_only(head))
     for name, value in (*first, *zip(order[1:], positional[1:], strict=False), *named.items()):
-        _refuse_unknown(name, (*order, *keyword_only(head)))
+        _refuse_unknown(name, known)
         if value is None:
             continue
         if name in given:

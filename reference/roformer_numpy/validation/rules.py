@@ -64,7 +64,8 @@ def validate(given: Arguments, config: RoFormerConfig, head: str, dtype: DTypeLi
         **labels_of(given, config, head, lead, dtype),
         **_switches(given, config, head),
     )
-    return dataclasses.replace(inputs, computed=computed_positions(given, inputs, config, head))
+    computed = computed_positions(given, inputs, config, head)
+    return inputs if computed is None else dataclasses.replace(inputs, computed=computed)
 
 
 def _sequence(given: Arguments, config: RoFormerConfig, axes: tuple[str, ...], dtype: DTypeLike) -> tuple[str, Array]:
@@ -140,8 +141,10 @@ def _switches(given: Arguments, config: RoFormerConfig, head: str) -> dict[str, 
         raise InputError(
             "use_cache=True needs a decoder: is_decoder is False, and later tokens would change cached states"
         )
-    generator = generator_of(given.get("generator"))
-    return {**switches, "generator": generator} if switches.pop("training") else {**switches, "generator": None}
+    training = switches.pop("training")
+    # what was given is checked in every case; a fresh one, which asks the system for randomness, is made for training
+    generator = generator_of(given.get("generator")) if training or "generator" in given else None
+    return {**switches, "generator": generator if training else None}
 
 
 def _switch(name: str, value: Any) -> bool:

@@ -6,9 +6,12 @@ share. The threads meet after every product, which with few tokens costs less th
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...weights import Array
 from ..jit import kernel, part
 from .attention import attend_rows
+from .call import Call, laid_out
 from .forward import (
     BETA,
     GAMMA,
@@ -37,11 +40,13 @@ QKV_SHARE, OUTPUT_SHARE, INTERMEDIATE_SHARE, SECOND_SHARE = 4, 2, 4, 1
 
 
 @kernel
-def by_columns(p: Pass) -> None:
-    """Compute all states; run by any number of threads at once. Counters: PHASES phases for each layer."""
-    thread = enter(p.counters)
-    if thread >= p.scores.shape[0]:
+def by_columns(values: tuple[Any, ...]) -> None:
+    """Compute all states of tuple(call), run by any number of threads at once. Counters: PHASES for each layer."""
+    call = Call(*values)
+    thread = enter(call.counters)
+    if thread >= call.threads:
         return
+    p = laid_out(call)
     last = p.states.shape[0] - 1
     for number in range(p.layers.shape[0]):
         phase, layer = PHASES * number, p.layers[number]

@@ -7,9 +7,12 @@ blocks. Two copies of query, key and value take turns, because other blocks stil
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...weights import Array
 from ..jit import kernel, part
 from .attention import attend_rows
+from .call import Call, laid_out
 from .forward import (
     BETA,
     GAMMA,
@@ -33,11 +36,13 @@ from .tasks import enter, finish, take, wait
 
 
 @kernel
-def by_rows(p: Pass) -> None:
-    """Compute all states; run by any number of threads at once. Counters: a phase for each layer and one more."""
-    thread = enter(p.counters)
-    if thread >= p.qkv.shape[0]:
+def by_rows(values: tuple[Any, ...]) -> None:
+    """Compute all states of tuple(call), run by any number of threads at once. Counters: one a layer, and one more."""
+    call = Call(*values)
+    thread = enter(call.counters)
+    if thread >= call.threads:
         return
+    p = laid_out(call)
     count = p.layers.shape[0]
     blocks = (p.states.shape[1] + p.block_rows - 1) // p.block_rows
     for phase in range(count + 1):

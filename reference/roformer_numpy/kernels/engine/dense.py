@@ -6,9 +6,10 @@ by blocks of rows, the blocks of one group one after the other, so that its pane
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from ..arrays import readable
 from ..jit import kernel, part
 from .activating import ACTIVATIONS, Activation, activate
 from .machine import PANEL
-from .panels import aligned, lengthened, packed, panels_for
+from .panels import lengthened, packed, panels_for
 from .products import FLOAT_BYTES, multiply_panel
 from .rows import normalize_row
+from .scratch import LINE, line
 from .tasks import enter, finish, new_counters, take, wait
 from .workers import WORKERS
 
@@ -39,6 +41,11 @@ class PackedDense:
     bias: Array
     width: int
 
+    @functools.cached_property
+    def address(self) -> int:
+        """Of the panels."""
+        return int(self.panels.ctypes.data)
+
     @classmethod
     def of(cls, kernel: Array, bias: Array, let_go: Callable[[Array], object] | None = None) -> PackedDense:
         """Pack a kernel (depth, width), in whatever order it lies in memory, and its bias (width,); see `packed`."""
@@ -52,12 +59,14 @@ class Product(NamedTuple):
     x: Array  # (n, depth)
     panels: int  # their address
     bias: Array  # (width in whole panels,)
-    activation: Activation
+    activation: tuple[Any, ...]  # Activation
     gamma: Array  # (width,), or (0,) where nothing is normalized
     beta: Array
     eps: float
     share: int  # panels of a task
-    scratch: Array  # (threads, rows of a block, share · PANEL)
+    scratch: Array  # a line and (threads, rows of a block, share · PANEL)
+    block_rows: int
+    threads: int
     result: Array  # (n, width)
 
 
@@ -82,34 +91,39 @@ def run_dense(
         share = SHARE if panels_for(weights.width) >= FEW_GROUPS * SHARE else 1
         block = min(BLOCK_ROWS, len(rows))
         threads = min(threads, -(-panels_for(weights.width) // share) * -(-len(rows) // block))
-        gamma, beta, eps = norm or (_NOTHING, _NOTHING, 0.0)
+        gamma, beta, eps = (readable(norm[0], np.float32), readable(norm[1], np.float32), norm[2]) if norm else _NO_NORM
         product = Product(
-            new_counters(2), rows, weights.panels.ctypes.data, weights.bias, ACTIVATIONS[activation],
-            readable(gamma, np.float32), readable(beta, np.float32), float(eps), share,
-            aligned(threads, block, share * PANEL), result,
+            new_counters(2), rows, weights.address, weights.bias, tuple(ACTIVATIONS[activation]),
+            gamma, beta, float(eps), share,
+            np.empty(threads * block * share * PANEL + LINE, np.float32), block, threads, result,
         )  # fmt: skip
         with announced():
-            WORKERS.run(threads, multiply_all, (product,))
+            WORKERS.run(threads, multiply_all, (tuple(product),))
     return result.reshape(*x.shape[:-1], weights.width)
 
 
-_NOTHING = np.empty(0, np.float32)
+_NOTHING = readable(np.empty(0, np.float32), np.float32)
+_NO_NORM = (_NOTHING, _NOTHING, 0.0)
 
 
 @kernel
-def multiply_all(p: Product) -> None:
-    """Compute `result`; run by any number of threads at once. Counters: a phase for the product, one for LayerNorm."""
+def multiply_all(values: tuple[Any, ...]) -> None:
+    """Compute `result` of tuple(product), run by any number of threads at once. Counters: the product, LayerNorm."""
+    p = Product(*values)
     thread = enter(p.counters)
-    if thread >= p.scratch.shape[0]:
+    if thread >= p.threads:
         return
     rows, width = p.result.shape
-    blocks = (rows + p.scratch.shape[1] - 1) // p.scratch.shape[1]
+    blocks = (rows + p.block_rows - 1) // p.block_rows
+    size = p.block_rows * p.share * PANEL
+    start = line(p.scratch, 0) + thread * size
+    scratch = p.scratch[start : start + size].reshape(p.block_rows, p.share * PANEL)
     tasks = blocks * ((width + p.share * PANEL - 1) // (p.share * PANEL))
     while True:
         task = take(p.counters, 0)
         if task >= tasks:
             break
-        _multiply_group(p, p.scratch[thread], task // blocks * p.share, task % blocks * p.scratch.shape[1])
+        _multiply_group(p, scratch, task // blocks * p.share, task % blocks * p.block_rows)
         finish(p.counters, 0)
     wait(p.counters, 0, tasks)
     if p.gamma.shape[0]:
@@ -126,7 +140,7 @@ def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
         weights = p.panels + FLOAT_BYTES * (panel + number) * depth * PANEL
         target = scratch.ctypes.data + FLOAT_BYTES * number * PANEL
         multiply_panel(rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth)
-        activate(p.activation, scratch, rows, number * PANEL, p.bias[start:])
+        activate(Activation(*p.activation), scratch, rows, number * PANEL, p.bias[start:])
     for row in range(rows):
         source, result = scratch[row], p.result[first + row]
         for column in range(columns):
