@@ -172,6 +172,12 @@ def test_a_model_that_is_nothing_is_refused(tmp_path: Path) -> None:
         prepare_folder("huge", tmp_path)
 
 
+def test_a_model_in_the_box_is_prepared_without_a_warning(tmp_path: Path) -> None:
+    """A head that is not timed and a pooler that is not there are no news; a warning would fail here."""
+    config = prepare_folder("tang-mini", tmp_path)
+    assert (config.hidden_size, config.vocab_size) == (160, 5493)
+
+
 def test_a_config_file_is_a_model(tmp_path: Path) -> None:
     """Sizes are enough; its weights are drawn."""
     SMALL.to_json_file(tmp_path / "config.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ SIZES = {
     "small": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1536},
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256},
 }
+UNTIMED = ("pooler_output will be None", "model does not use")  # what loading warns of and no timing depends on
 DEFAULT_VOCABULARY, SHARD_BYTES = 50_000, 5_000_000_000
 
 
@@ -45,7 +47,10 @@ def prepare_folder(model: str, target: Path, head: str = "base", query_scale: fl
     if not resolve(model).is_dir():
         allowed = f"a folder, a config.json, {', '.join([*SIZES, *names()])}"
         raise InputError(f"MODEL {model!r} is neither a folder nor a name that is known; allowed: {allowed}")
-    made = MODELS[head].from_pretrained(resolve(model))
+    with warnings.catch_warnings():
+        for what in UNTIMED:
+            warnings.filterwarnings("ignore", f".*{what}", UserWarning)
+        made = MODELS[head].from_pretrained(resolve(model))
     made.save_pretrained(target)
     return made.config
 
