@@ -1,0 +1,51 @@
+"""DEC-6, further on: what ends a row, and what is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..formulas import edited
+from ..protocol import Array
+from ..registry import check
+from ..strategies import Case
+from ..trial import Trial, expect
+
+GENERATES: Mapping[str, Any] = {"heads": ("causal_lm",), "needs": ("generation",), "masks": ("none",), "effort": 0.4}
+NEW_TOKENS = 4
+# More words than generators keep by default (50), and draws enough that a word stays out once in a billion runs.
+WORDS, DRAWS = 73, 2048
+
+
+@check("DEC-6.3", "eos-in-the-prompt", **GENERATES)
+def an_eos_of_the_prompt_ends_nothing(trial: Trial, case: Case) -> None:
+    """A prompt that holds the eos token is gone on with: only a token that is generated ends a row."""
+    model: Any = trial.load(case)
+    inputs = {"input_ids": case.inputs()["input_ids"], "attention_mask": case.attention_mask()}
+    free = _generate(model, inputs, max_new_tokens=NEW_TOKENS)
+    left = np.setdiff1d(np.arange(case.config["vocab_size"]), free[:, case.seq_len :])
+    inputs["input_ids"][:, 0] = eos = int(left[0])
+    free = _generate(model, inputs, max_new_tokens=NEW_TOKENS)
+    if not (free[:, case.seq_len :] == eos).any():
+        got = _generate(model, inputs, max_new_tokens=NEW_TOKENS, eos_token_id=eos)
+        trial.equals(f"eos {eos} in the prompt", {"generated": got}, {"generated": free})
+
+
+@check("DEC-6.2", "every-word", vocab_size=WORDS, num_hidden_layers=1, **GENERATES)
+def sampling_leaves_no_word_out(trial: Trial, case: Case) -> None:
+    """Of 73 words that are about as likely, 2048 draws leave none out: nothing is cut off unasked."""
+    bias = np.linspace(0.0, 0.05, WORDS)
+    weights = edited(
+        trial.weights(case),
+        {r"predictions\.transform\.LayerNorm\.": np.zeros_like, r"predictions\.bias": lambda old: bias},
+    )
+    inputs = {name: np.ones((DRAWS, 1), np.int64) for name in ("input_ids", "attention_mask")}
+    drawn = _generate(trial.load(case, weights), inputs, max_new_tokens=1, do_sample=True, seed=case.seed)[:, -1]
+    left = sorted(set(range(WORDS)) - set(drawn.tolist()))
+    expect(not left, f"{DRAWS} tokens drawn among {WORDS} words as likely as each other left out {len(left)}: {left}")
+
+
+def _generate(model: Any, inputs: Mapping[str, Any], **options: Any) -> Array:
+    return np.asarray(model.generate(inputs, options))

@@ -1,0 +1,100 @@
+"""LIFE, further on: what a folder has to hold beside the weights, and folders of another head."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..protocol import Array, Capabilities, Model, Outputs, Unsupported
+from ..registry import LOSS_HEADS, check
+from ..resources import scratch
+from ..strategies import Case
+from ..trial import TRACES, Trial, without_warnings
+
+STATES: Mapping[str, Any] = {"output_hidden_states": True}
+# No field that shows in what a model returns has its default value.
+UNUSUAL: Mapping[str, Any] = {
+    "hidden_act": "relu", "layer_norm_eps": 1e-3, "rotary_value": True, "summary_type": "first",
+    "loss_reduction": "mean", "problem_type": "regression", "output_hidden_states": True, "output_attentions": True,
+    "hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.6, "add_pooling_layer": False, "is_decoder": True,
+    "use_cache": False,
+}  # fmt: skip
+
+
+@check("LIFE-4.1", "every-field", heads="all", effort=0.3, needs=("saving", "training"), also=("CFG-1.1", "CFG-4.1"),
+       min_seq_len=3, **UNUSUAL)  # fmt: skip
+def every_field_survives(trial: Trial, case: Case) -> None:
+    """A configuration that is unusual in every field is the same after save and load: so are outputs and dropout."""
+    weights = {name: array for name, array in trial.weights(case).items() if "pooler" not in name}
+    model, inputs = trial.load(case, weights), {**case.inputs(), **_labels(case)}
+    loaded = trial.reload(case, model)
+    trial.equals("after save and load", trial.call(loaded, inputs), trial.call(model, inputs))
+    dropped: Mapping[str, Any] = {"training": True, "seed": case.seed}
+    trial.equals(
+        "training after save and load", trial.call(loaded, inputs, **dropped), trial.call(model, inputs, **dropped)
+    )
+
+
+@check("LIFE-4.1", "saved-again", effort=0.3, needs=("saving",), also=("LIFE-4.3",))
+def a_folder_is_written_over(trial: Trial, case: Case) -> None:
+    """A folder that holds another model holds this one after saving: weights and configuration."""
+    other = dataclasses.replace(case, seed=case.seed + 1).with_config(num_hidden_layers=1, hidden_act="relu")
+    first, model, inputs = trial.load(other), trial.load(case), case.inputs()
+    adapter: Any = trial.adapter
+    with scratch() as folder:
+        _save(first, folder)
+        _save(model, folder)
+        got = trial.call(adapter.load_saved(case.head, folder, trial.dtype), inputs, **TRACES)
+    trial.equals("saved into the folder of another model", got, trial.call(model, inputs, **TRACES))
+
+
+@check("LIFE-4.1", "backbone-of-a-head", heads=LOSS_HEADS, effort=0.2, needs=("saving",), also=("LIFE-4.3",))
+def a_base_model_is_read_from_a_head(trial: Trial, case: Case) -> None:
+    """The folder of a model with a head holds its backbone: read as a base model it gives the same hidden states."""
+    _expect_same_states(trial, case, case.head, "base")
+
+
+@check("LIFE-6.2", "head-on-a-base-model", heads=LOSS_HEADS, effort=0.2, needs=("saving",), also=("LIFE-4.3",))
+def a_head_is_put_on_a_base_model(trial: Trial, case: Case) -> None:
+    """The folder of a base model, read with a head, gives the same hidden states: this is how fine-tuning starts."""
+    _expect_same_states(trial, case, "base", case.head)
+
+
+def _expect_same_states(trial: Trial, case: Case, saved: str, read: str) -> None:
+    if "base" not in Capabilities.of(trial.adapter).heads:
+        raise Unsupported("head base")
+    plain, adapter = dataclasses.replace(case, head=saved), trial.adapter
+    reader: Any = adapter
+    with scratch() as folder, without_warnings():
+        model = trial.load(plain)
+        _save(model, folder)
+        loaded = reader.load_saved(read, folder, trial.dtype)
+    got = trial.call(loaded, _inputs(case, read), **STATES)
+    expected = trial.call(model, _inputs(case, saved), **STATES)
+    trial.equals(f"a {saved} folder read as {read}", _states(got), _states(expected))
+
+
+def _inputs(case: Case, head: str) -> dict[str, Array]:
+    """The case's call, its choices as rows where the head knows none."""
+    rows = (-1, 1, case.seq_len) if head == "multiple_choice" else (-1, case.seq_len)
+    return {name: array.reshape(rows) for name, array in case.inputs().items()}
+
+
+def _states(outputs: Outputs) -> Outputs:
+    return {tap: array for tap, array in outputs.items() if tap.startswith("hidden_states")}
+
+
+def _labels(case: Case) -> dict[str, Array]:
+    if case.head != "sequence_classification":
+        return case.labels()
+    return {
+        "labels": case.generator("values").standard_normal((case.batch, case.config["num_labels"])).astype(np.float32)
+    }
+
+
+def _save(model: Model, folder: Any) -> None:
+    saved: Any = model
+    saved.save(folder)

@@ -1,0 +1,66 @@
+"""The cache beside other arguments, and generation, done wrong in places seldom looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from roformer_numpy import encoder
+from roformer_numpy.adapter import NumpyModel
+
+from .making import Array, Fault, fault, models_validate
+
+encoder_self_attention = encoder._self_attention
+
+
+@fault
+def cached_values_unturned() -> Fault:
+    """With rotary_value the cache keeps values from before their rotation."""
+
+    def wrong(x: Array, weights: Any, number: int, past: Any, forward: Any) -> Any:
+        hidden, probs, (key, value) = encoder_self_attention(x, weights, number, past, forward)
+        if past or not forward.config.rotary_value:
+            return hidden, probs, (key, value)
+        dense = forward.dense(x, weights.value)
+        plain = dense.reshape(*dense.shape[:2], -1, value.shape[-1]).transpose(0, 2, 1, 3)
+        return hidden, probs, (key, plain)
+
+    return Fault(patches={"encoder._self_attention": wrong})
+
+
+@fault
+def head_mask_lost_after_a_cache() -> Fault:
+    """After a cache head_mask is not used."""
+
+    def validate(given: Any, config: Any, head: str, dtype: Any) -> Any:
+        checked = models_validate(given, config, head, dtype)
+        return dataclasses.replace(checked, head_mask=None) if checked.past_length else checked
+
+    return Fault(patches={"models.validate": validate})
+
+
+@fault
+def eos_in_the_prompt_ends() -> Fault:
+    """A row whose prompt holds the eos token has ended before it began."""
+
+    def generate(model: Any, inputs: Any, options: Any) -> Any:
+        ids, eos = np.asarray(inputs["input_ids"]), options.get("eos_token_id")
+        result = np.array(NumpyModel.generate(model, inputs, options))
+        ended = np.zeros(len(ids), bool) if eos is None else np.isin(ids, eos).any(axis=1)
+        result[ended, ids.shape[1] :] = options.get("pad_token_id") or 0
+        return result
+
+    return Fault(methods={"generate": generate})
+
+
+@fault
+def fifty_words_at_most() -> Fault:
+    """Sampling keeps the fifty most likely words, unasked, as a popular library does by default."""
+
+    def generate(model: Any, inputs: Any, options: Any) -> Any:
+        sampled = options.get("do_sample") and model.model.config.vocab_size > 50
+        return NumpyModel.generate(model, inputs, {**options, "top_k": 50} if sampled else options)
+
+    return Fault(methods={"generate": generate})
