@@ -23,11 +23,12 @@ from roformer_numpy import InputError, RoFormerConfig, RoFormerModel
 from roformer_numpy.components import EQUATIONS
 from roformer_numpy.config import HIDDEN_ACTS
 from roformer_numpy.engine import thread_count
-from roformer_numpy.kernels.engine import single
+from roformer_numpy.kernels.engine import single, sums
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, PANEL, chosen_instruction_set
 from roformer_numpy.kernels.engine.model import COLUMN_TOKENS
 from roformer_numpy.kernels.engine.panels import aligned, packed, padded
 from roformer_numpy.kernels.engine.products import multiply_panel
+from roformer_numpy.kernels.engine.sums import WIDE
 from roformer_numpy.kernels.engine.workers import WORKERS, Workers
 from roformer_numpy.kernels.jit import kernel
 from roformer_numpy.weights import Array, map_leaves
@@ -350,6 +351,47 @@ def test_elementary_functions_are_right_to_float32() -> None:
     _all_of(special, exponentials, errors)
     assert np.array_equal(exponentials, [0.0, 0.0, np.nan, 1.0], equal_nan=True)
     assert np.array_equal(errors, [-1.0, -1.0, np.nan, 0.0], equal_nan=True)
+
+
+@kernel
+def _powers_of(x: Array, powers: Array) -> None:
+    for index in range(x.shape[0]):
+        powers[index] = single.exp2(x[index])
+
+
+def test_powers_of_two_are_right_to_float32() -> None:
+    """Those of integers are exact; weights too small to matter are exactly 0, NaN stays NaN."""
+    x = np.linspace(-100.9, 20, 40_001).astype(np.float32)
+    powers = np.empty_like(x)
+    _powers_of(x, powers)
+    assert np.abs(powers / np.exp2(x.astype(np.float64)) - 1).max() < 1.2e-7
+    special = np.array([-np.inf, -1e30, -101.5, np.nan, np.inf, *range(-101, 21)], np.float32)
+    powers = np.empty_like(special)
+    _powers_of(special, powers)
+    assert np.array_equal(powers[:4], [0.0, 0.0, 0.0, np.nan], equal_nan=True)
+    assert not np.isfinite(powers[4])
+    assert np.array_equal(powers[5:], np.exp2(special[5:].astype(np.float64)))
+
+
+@kernel
+def _sums_of(x: Array, found: Array) -> None:
+    for count in range(x.shape[0] + 1):
+        found[count, 0] = sums.sum_of(x.ctypes.data, count)
+        found[count, 1] = sums.highest_of(x.ctypes.data, count // WIDE * WIDE)
+
+
+def test_sums_and_maxima_of_every_length_leave_nothing_out() -> None:
+    """Integers, whose sums are exact in whatever order; a NaN is no maximum."""
+    x = np.random.default_rng(0).integers(-1000, 1000, 5 * WIDE).astype(np.float32)
+    found = np.empty((len(x) + 1, 2))
+    _sums_of(x, found)
+    assert np.array_equal(found[:, 0], [x[:count].sum(dtype=np.float64) for count in range(len(x) + 1)])
+    assert found[:WIDE, 1].tolist() == [-np.inf] * WIDE
+    highest = [x[: count // WIDE * WIDE].max() for count in range(WIDE, len(x) + 1)]
+    assert np.array_equal(found[WIDE:, 1], highest)
+    x[::3] = np.nan
+    _sums_of(x, found)
+    assert np.array_equal(found[WIDE:, 1], [np.nanmax(x[: count // WIDE * WIDE]) for count in range(WIDE, len(x) + 1)])
 
 
 @kernel

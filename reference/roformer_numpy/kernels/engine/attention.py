@@ -16,9 +16,9 @@ from ..jit import part
 from .forward import VISIBLE, Pass
 from .intrinsics import larger
 from .machine import LANES, PANEL
-from .products import FLOAT_BYTES, multiply_rows, multiply_rows_thin
-from .single import exp
-from .sums import sum_of
+from .products import FLOAT_BYTES, multiply_panel, multiply_rows, multiply_rows_thin
+from .single import LOG2_E, exp2
+from .sums import WIDE, highest_of, sum_of
 
 QUERIES, KEYS = 24, 384
 
@@ -36,22 +36,27 @@ def attend_rows(
         first, last, first_head, last_head: whose context is wanted.
         context: (≥ last − first, ≥ heads · d).
     """
-    scores, mixed, total = p.scores[thread], p.mixed[thread], p.total[thread]
-    row = first
-    while row < last:
-        rows, sequence = _tile_rows(p.sequence_of, row, last), p.sequence_of[row]
-        keys = p.tokens[VISIBLE, row + rows - 1]
-        for head in range(first_head, last_head):
-            query = p.query[copy, head, row : row + rows]
-            key = p.key[copy, head, p.panels_from[sequence] :]
-            value = p.value[copy, head, p.keys_from[sequence] :]
-            for start in range(0, keys, KEYS):
-                count = min(KEYS, keys - start)
-                _score(query, key[start // PANEL :], count, scores)
-                _soften(p.tokens[VISIBLE, row : row + rows], start, count, scores, p.highest[thread], total, mixed)
-                _mix(rows, count, scores, value[start:], mixed, start > 0)
-            _write_context(rows, mixed, total, context[row - first :], head * query.shape[1], query.shape[1])
-        row += rows
+    for head in range(first_head, last_head):
+        row = first
+        while row < last:
+            rows = _tile_rows(p.sequence_of, row, last)
+            _attend_tile(p, thread, copy, head, row, rows, context[row - first :])
+            row += rows
+
+
+@part
+def _attend_tile(p: Pass, thread: int, copy: int, head: int, row: int, rows: int, context: Array) -> None:
+    """The rows of one tile, which belong to one sequence; its keys and values stay in the cache for the next tile."""
+    scores, mixed, total, sequence = p.scores[thread], p.mixed[thread], p.total[thread], p.sequence_of[row]
+    query, visible = p.query[copy, head, row : row + rows], p.tokens[VISIBLE, row : row + rows]
+    key, value = p.key[copy, head, p.panels_from[sequence] :], p.value[copy, head, p.keys_from[sequence] :]
+    keys = visible[rows - 1]
+    for start in range(0, keys, KEYS):
+        count = min(KEYS, keys - start)
+        _score(query, key[start // PANEL :], count, scores)
+        _soften(visible, start, count, scores, p.highest[thread], total, mixed)
+        _mix(rows, count, scores, value[start:], mixed, start > 0)
+    _write_context(rows, mixed, total, context, head * query.shape[1], query.shape[1])
 
 
 @part
@@ -76,32 +81,40 @@ def _score(query: Array, key: Array, count: int, scores: Array) -> None:
     rows, head_dim = query.shape
     for panel in range((count + PANEL - 1) // PANEL):
         target = scores.ctypes.data + FLOAT_BYTES * panel * PANEL
-        multiply_rows(
-            rows, query.ctypes.data, head_dim, key[panel].ctypes.data, PANEL, target, scores.shape[1], head_dim, 0
-        )
+        multiply_panel(rows, query.ctypes.data, head_dim, key[panel].ctypes.data, target, scores.shape[1], head_dim)
 
 
 @part
 def _soften(visible: Array, start: int, count: int, scores: Array, highest: Array, total: Array, mixed: Array) -> None:
-    """Scores of a tile ← their exponentials; what is kept of a row is brought to its new highest score."""
+    """Scores of a tile ← their exponentials; what is kept of a row is brought to its new highest score.
+
+    eˢ⁻ᵗ = 2^(s·log₂e − t·log₂e): `highest` holds t·log₂e as it was rounded, so all tiles of a row subtract the same.
+    """
     for i in range(visible.shape[0]):
-        seen = min(count, visible[i] - start)
-        row = scores[i]
+        seen, row = min(count, visible[i] - start), scores[i]
+        whole = _fill_up(row, max(seen, 0))
         if seen > 0:
             before: Any = np.float32(-np.inf) if start == 0 else highest[i]
-            top: Any = before
-            for column in range(seen):
-                top = larger(top, row[column])
-            for column in range(seen):
-                row[column] = exp(row[column] - top)
-            partial: Any = np.float32(sum_of(row.ctypes.data, seen))
+            top: Any = larger(before, highest_of(row.ctypes.data, whole) * LOG2_E)
+            for column in range(whole):
+                row[column] = exp2(row[column] * LOG2_E - top)
+            partial: Any = np.float32(sum_of(row.ctypes.data, whole))
             if start == 0:
                 total[i] = partial
             else:
-                _rescale(i, exp(before - top), partial, total, mixed)
+                _rescale(i, exp2(before - top), partial, total, mixed)
             highest[i] = top
-        for column in range(max(seen, 0), count):
+        for column in range(whole, count):
             row[column] = np.float32(0.0)
+
+
+@part
+def _fill_up(row: Array, seen: int) -> int:
+    """Whole vectors that hold the scores seen; the last one is filled up with what has no weight."""
+    whole = (seen + WIDE - 1) // WIDE * WIDE
+    for column in range(seen, whole):
+        row[column] = np.float32(-np.inf)
+    return whole
 
 
 @part

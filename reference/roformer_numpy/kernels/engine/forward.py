@@ -11,12 +11,12 @@ import numba
 import numpy as np
 
 from ...weights import Array
-from ..jit import part
+from ..jit import inlined, part
 from .activating import Activation, activate
 from .intrinsics import as_pointer
 from .machine import PANEL
 from .products import FLOAT_BYTES, multiply_panel
-from .rows import add_normalize, turn
+from .rows import add, add_normalize, turn
 
 FIELDS = (
     "qkv", "qkv_bias", "output", "output_bias", "gamma", "beta", "intermediate", "intermediate_bias", "second",
@@ -101,41 +101,48 @@ def lay_out(
     In the products a head's even features stand before its odd ones (see model.pack_layers).
     """
     head_dim, layer = p.query.shape[3], p.layers[number]
-    width = layer[HEADS] * head_dim
-    bias, turned = vector_at(layer[QKV_BIAS], 3 * width), p.turned[thread]
+    width, half = layer[HEADS] * head_dim, head_dim // 2
+    vector, caching = p.turned[thread], len(p.cache) > 0
+    turned = vector.ctypes.data
     for row in range(rows):
-        token, source = first + row, qkv[row]
-        cos, sin = p.cos[p.tokens[POSITION, token]], p.sin[p.tokens[POSITION, token]]
+        token = first + row
+        position, key, place = p.tokens[POSITION, token], p.tokens[KEY, token], p.tokens[PLACE, token]
+        cos, sin = p.cos[position].ctypes.data, p.sin[position].ctypes.data
         for head in range(first_head, last_head):
-            at = head * head_dim
-            query = p.query[copy, head, token]
-            turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, query)
+            source = qkv.ctypes.data + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
+            bias = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim
+            turn(source, bias, cos, sin, _address(p.query, copy, head, token), half)
             if p.tokens[BLIND, token]:
-                query[:] = np.float32(0.0)  # equal scores
-            if p.tokens[KEY, token] < 0 and not len(p.cache):
+                p.query[copy, head, token, :] = np.float32(0.0)  # equal scores
+            if key < 0 and not caching:
                 continue
-            at += width
-            turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, turned)
-            if p.tokens[KEY, token] >= 0:
-                _place_key(p, copy, head, p.tokens[PLACE, token], turned)
-            if len(p.cache):
-                _keep(turned, True, p.cache[number, 0, p.tokens[ROW, token], head, p.tokens[POSITION, token]])
-            at += width
+            source, bias = source + FLOAT_BYTES * width, bias + FLOAT_BYTES * width
+            turn(source, bias, cos, sin, turned, half)
+            if key >= 0:
+                _place_key(p.key[copy, head], place, vector)
+            if caching:
+                _keep(vector, True, p.cache[number, 0, p.tokens[ROW, token], head, position])
+            source, bias = source + FLOAT_BYTES * width, bias + FLOAT_BYTES * width
+            target = _address(p.value, copy, head, key) if key >= 0 else turned
             if p.rotary_value:
-                turn(source[at : at + head_dim], bias[at : at + head_dim], cos, sin, turned)
+                turn(source, bias, cos, sin, target, half)
             else:
-                for feature in range(head_dim):
-                    turned[feature] = source[at + feature] + bias[at + feature]
-            if p.tokens[KEY, token] >= 0:
-                p.value[copy, head, p.tokens[KEY, token], :head_dim] = turned
-            if len(p.cache):
-                kept = p.cache[number, 1, p.tokens[ROW, token], head, p.tokens[POSITION, token]]
-                _keep(turned, p.rotary_value, kept)
+                add(source, bias, target, head_dim)
+            if caching:
+                kept = p.cache[number, 1, p.tokens[ROW, token], head, position]
+                _keep(vector_at(target, head_dim), p.rotary_value, kept)
+
+
+@inlined
+def _address(array: Array, copy: int, head: int, entry: int) -> int:
+    """Where array[copy, head, entry] begins: its slice would cost more than what is done with it."""
+    row = (copy * array.shape[1] + head) * array.shape[2] + entry
+    return int(array.ctypes.data + FLOAT_BYTES * row * array.shape[3])
 
 
 @part
-def _place_key(p: Pass, copy: int, head: int, place: int, key: Array) -> None:
-    panel, column = p.key[copy, head, place // PANEL], place % PANEL
+def _place_key(panels: Array, place: int, key: Array) -> None:
+    panel, column = panels[place // PANEL], place % PANEL
     for feature in range(key.shape[0]):
         panel[feature, column] = key[feature]
 
@@ -161,7 +168,7 @@ def lay_out_past(
             key, value = p.cache[number, 0, row, head, position], p.cache[number, 1, row, head, position]
             for pair in range(half):
                 vector[pair], vector[half + pair] = key[2 * pair], key[2 * pair + 1]
-            _place_key(p, copy, head, p.past[PAST_PLACE, entry], vector)
+            _place_key(p.key[copy, head], p.past[PAST_PLACE, entry], vector)
             target = p.value[copy, head, p.past[PAST_KEY, entry]]
             for pair in range(half):
                 target[pair if p.rotary_value else 2 * pair] = value[2 * pair]

@@ -1,4 +1,4 @@
-"""exp, expm1, tanh, erf, sigmoid and GELU in float32: a quarter of the time of `elementary`, which computes in float64.
+"""exp, exp2, expm1, tanh, erf, sigmoid and GELU in float32: a quarter of the time of `elementary`, in float64.
 
 The coefficients are least-squares fits, weighted until the largest error is level over the interval; the errors named
 are relative, before float32 rounds. NaN passes through all of them.
@@ -30,11 +30,18 @@ EXPONENT_BIAS = np.int32(127)
 # e^−70 is 4e-31: smaller weights change no sum, and subnormal ones make a product many times slower.
 SMALLEST = _f(-70.0)
 LARGEST = _f(88.0)
+SMALLEST_POWER = _f(-101.0)  # of two: the same, e^−70
 
 # (exp(r) − 1 − r) / r² on |r| ≤ ln 2 / 2: error 5e-11 of exp(r)
 EXP_0, EXP_1, EXP_2, EXP_3, EXP_4, EXP_5 = (
     _f(0.5000000078006062), _f(0.16666666855588375), _f(0.04166626972146109), _f(0.008333265467615411),
     _f(0.001394608449490367), _f(0.00019917803702167972),
+)  # fmt: skip
+
+# (2^r − 1) / r on |r| ≤ 1/2: error 2e-9 of 2^r
+POWER_0, POWER_1, POWER_2, POWER_3, POWER_4, POWER_5 = (
+    _f(0.6931472028550666), _f(0.24022647912628947), _f(0.05550332471125996), _f(0.00961843735766282),
+    _f(0.0013398874414057363), _f(0.00015353361911124748),
 )  # fmt: skip
 
 # erf(x) / x = P(x²) / Q(x²) up to the x whose erf rounds to 1: error 2e-8
@@ -55,6 +62,22 @@ def exp(x: Float32) -> Float32:
     """e to the power of x ≤ 88; exactly 0 below −70."""
     fraction, power = _reduced(x)
     return _f(0.0) if x < SMALLEST else (ONE + fraction) * power
+
+
+@inlined
+def exp2(x: Float32) -> Float32:
+    """2 to the power of x ≤ 127; exactly 0 below −101. A third less work than `exp`: its remainder is exact."""
+    shifted = x + ROUNDER
+    r = x - (shifted - ROUNDER)
+    series = POWER_0 + r * (POWER_1 + r * (POWER_2 + r * (POWER_3 + r * (POWER_4 + r * POWER_5))))
+    # what lies below is not moved into range: whatever comes of it is not chosen
+    return _f(0.0) if x < SMALLEST_POWER else (ONE + r * series) * _power_of_two(shifted)
+
+
+@inlined
+def _power_of_two(shifted: Float32) -> Float32:
+    """2 to the power of the integer n in n + ROUNDER."""
+    return float_of(np.int32((bits_of(shifted) - ROUNDER_BITS + EXPONENT_BIAS) << MANTISSA_BITS))
 
 
 @inlined
@@ -80,8 +103,7 @@ def _reduced(x: Float32) -> tuple[Float32, Float32]:
     multiple = shifted - ROUNDER
     r = (bounded - multiple * LN2_HIGH) - multiple * LN2_LOW
     series = EXP_0 + r * (EXP_1 + r * (EXP_2 + r * (EXP_3 + r * (EXP_4 + r * EXP_5))))
-    power = float_of(np.int32((bits_of(shifted) - ROUNDER_BITS + EXPONENT_BIAS) << MANTISSA_BITS))
-    return r + r * r * series, power
+    return r + r * r * series, _power_of_two(shifted)
 
 
 @inlined
