@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from .budget import Verdict, judge
+from .budget import Verdict, judge_carefully
 from .oracle import schema
-from .precision import PRECISIONS, rounded
-from .protocol import Array, Model, Outputs
+from .precision import PRECISIONS, is_half, rounded
+from .protocol import Array, Model, Outputs, Unsupported
 from .strategies import Case
 from .trial import Trial, Violation, expect, raise_unless_passed
 from .wrong_slopes import explain
@@ -70,15 +71,22 @@ def agree(
     """
     expect_complete(case, inputs, got)
     oracle = trial.oracle(case, weights)
-    exact, runs = oracle.gradients(inputs, {}), oracle.legitimate_gradients(inputs, {}, trial.dtype)
+    exact = oracle.gradients(inputs, {})
+    runs = cache(lambda count: oracle.legitimate_gradients(inputs, {}, trial.dtype, count))
     for name in backward_order(exact):
         reference = exact[name] if expected is None else expected[name].astype(np.float64)
-        honest = [reference + (run[name] - exact[name]) for run in runs]
-        verdict = judge(name, got[name], reference, honest, trial.dtype, None, factor * trial.k)
+        honest = partial(_around, reference, name, runs, exact)
+        verdict = judge_carefully(name, got[name], reference, honest, trial.dtype, None, factor * trial.k)
         if expected is None:
             trial.grade = max(trial.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
         if not verdict.passed:
             _raise_explained(verdict, what, got, exact if expected is None else expected, inputs)
+
+
+def _around(
+    reference: Array, name: str, runs: Callable[[int], list[Outputs]], exact: Outputs, count: int
+) -> list[Array]:
+    return [reference + (run[name] - exact[name]) for run in runs(count)]
 
 
 def _raise_explained(verdict: Verdict, what: str, got: Outputs, right: Outputs, inputs: Mapping[str, Any]) -> None:
@@ -102,11 +110,17 @@ def slope(
 
     Central differences with the step whose errors of truncation and rounding are alike, and with twice that step: the
     difference of the two is three times the truncation. Rounding is what the legitimate runs of the loss differ by. The
-    weights are moved as far as the type lets them.
+    weights are moved as far as the type lets them. Half precision has too few digits: where a step is large enough for
+    its rounding, the loss is no longer a parabola.
 
     Returns:
         the change of the loss between the two ends, its uncertainty, and how far each weight really moved.
+
+    Raises:
+        Unsupported: the implementation computes in half precision.
     """
+    if is_half(trial.dtype):
+        raise Unsupported("a type with digits enough for differences")
     step = (2.0 * PRECISIONS[trial.dtype].unit) ** (1 / 3)
     weights = trial.weights(case)
     changes, moves = [], []

@@ -26,6 +26,7 @@ from roformer_numpy.models import MODELS, RoFormerBase
 from roformer_numpy.models_in_the_box import FOLDER
 from roformer_numpy.weights import Dense, map_leaves, weight_shapes
 
+from .budget import FEW_RUNS
 from .precision import PRECISIONS, is_half, rounded
 from .protocol import AdapterError, Array, Outputs, flatten
 from .recall import digest, recalled
@@ -90,7 +91,7 @@ class Oracle:
         return self._run(inputs, options, "float64", components)
 
     def legitimate_runs(
-        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = 8
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = FEW_RUNS
     ) -> list[Outputs]:
         """`count` runs in `dtype`, each with sums in another order and every result off by up to one rounding."""
 
@@ -100,10 +101,12 @@ class Oracle:
 
         return self._known(inputs, options, f"{count} runs in {dtype}", runs)
 
-    def spreads(self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str) -> list[Outputs]:
-        """What each of the legitimate runs is off by."""
+    def spreads(
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = FEW_RUNS
+    ) -> list[Outputs]:
+        """What each of `count` legitimate runs is off by."""
         exact = self.run(inputs, options)
-        runs = self.legitimate_runs(inputs, options, dtype)
+        runs = self.legitimate_runs(inputs, options, dtype, count)
         return [{tap: run[tap] - exact[tap] for tap in exact} for run in runs]
 
     def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
@@ -115,7 +118,7 @@ class Oracle:
         return self._known(inputs, options, "gradients", run)
 
     def legitimate_gradients(
-        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = 8
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], dtype: str, count: int = FEW_RUNS
     ) -> list[Outputs]:
         """As `legitimate_runs`: forward and backward, each result is off by up to one rounding."""
 

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from .budget import FAILS_AT, Verdict, judge
+from .budget import FAILS_AT, Verdict, judge, judge_carefully
 from .oracle import Oracle, schema, trained_weights
 from .partial import Seen, askable, kind_of, lacking
 from .precision import carried, rounded
@@ -30,6 +30,9 @@ CACHED: Mapping[str, Any] = MappingProxyType({"use_cache": True})
 
 # A check asks for the weights of one case again and again, and seldom for those of more than a few.
 _KEPT_DRAWS = 4
+
+# So many legitimate runs, or what they are off by.
+Runs = Callable[[int], list[Outputs]]
 
 # Outputs from the first to the last: a difference is reported where it first shows.
 _TAP_ORDER = (
@@ -132,12 +135,13 @@ class Trial:
         oracle = self.oracle(case, weights)
         given = dict(options or {})
         expected = oracle.run(inputs, given)
-        runs = oracle.legitimate_runs(inputs, given, self.dtype)
+        runs = cache(lambda count: oracle.legitimate_runs(inputs, given, self.dtype, count))
         if rows is None and "attention_mask" in inputs:
             rows = query_rows(inputs)
         for tap in self._comparable(expected):
             expect(tap in got, f"outputs are missing: {', '.join(sorted(expected.keys() - got.keys()))}")
-            verdict = judge(tap, got[tap], expected[tap], [run[tap] for run in runs], self.dtype, rows, self.k)
+            honest = partial(of_tap, tap, runs)
+            verdict = judge_carefully(tap, got[tap], expected[tap], honest, self.dtype, rows, self.k)
             self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
             raise_unless_passed(verdict)
 
@@ -221,7 +225,7 @@ class Trial:
         weights: Mapping[str, Array] | None,
     ) -> Iterator[Verdict]:
         oracle = self.oracle(case, weights)
-        spreads: list[Outputs] = []
+        runs = cache(lambda count: oracle.spreads(inputs, dict(options or {}), self.dtype, count))
         for tap in self._comparable(expected):
             expect(tap in got, f"{what}: {tap} is missing")
             expect(
@@ -231,9 +235,8 @@ class Trial:
             reference = expected[tap].astype(np.float64)
             verdict = judge(tap, got[tap], reference, [], self.dtype, None, 2 * self.k)
             if not verdict.passed:  # the floor is part of every budget: what stays below it needs no runs
-                spreads = spreads or oracle.spreads(inputs, dict(options or {}), self.dtype)
-                honest = [reference + select(spread[tap]) for spread in spreads]
-                verdict = judge(tap, got[tap], reference, honest, self.dtype, None, 2 * self.k)
+                honest = partial(_around, reference, tap, runs, select)
+                verdict = judge_carefully(tap, got[tap], reference, honest, self.dtype, None, 2 * self.k)
             yield verdict
 
     def reload(self, case: Case, model: Model, **overrides: Any) -> Model:
@@ -261,6 +264,16 @@ class Trial:
             expect(not missing, f"the error for {what} does not mention {', '.join(missing)}: {error}")
         else:
             raise Violation(f"{what}: expected an error that mentions {told}, got a result")
+
+
+def of_tap(tap: str, runs: Runs, count: int) -> list[Array]:
+    """One output of `count` legitimate runs."""
+    return [run[tap] for run in runs(count)]
+
+
+def _around(reference: Array, tap: str, spreads: Runs, select: Callable[[Array], Array], count: int) -> list[Array]:
+    """`reference`, off by what a part of one output of `count` legitimate runs is off by."""
+    return [reference + select(spread[tap]) for spread in spreads(count)]
 
 
 def raise_unless_passed(verdict: Verdict, what: str = "") -> None:

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from .budget import FAILS_AT, Verdict, judge
+from .budget import FAILS_AT, Verdict, judge_carefully
 from .oracle import TRAINED, Oracle, trained_weights
 from .partial import Seen, lacking, present, unasked
 from .protocol import Adapter, Array, Capabilities, Outputs, Unsupported, flatten, is_unsupported
 from .records import Record
 from .resources import fixtures_folder
-from .trial import tap_position
+from .trial import of_tap, tap_position
 
 
 class VectorError(ValueError):
@@ -231,8 +231,9 @@ def _verdicts(vector: Vector, got: Outputs, dtype: str, k: float) -> list[Verdic
         allowed = vector.described["tolerance"]["relative"]
         return [relative_verdict(tap, got[tap], expected[tap], allowed, rows) for tap in taps]
     oracle = Oracle(vector.head, vector.described["config"], vector.weights())
-    runs = oracle.legitimate_runs(vector.inputs(), vector.described["options"], dtype)
-    return [judge(tap, got[tap], expected[tap], [run[tap] for run in runs], dtype, rows, k) for tap in taps]
+    runs = cache(lambda count: oracle.legitimate_runs(vector.inputs(), vector.described["options"], dtype, count))
+    honest = {tap: partial(of_tap, tap, runs) for tap in taps}
+    return [judge_carefully(tap, got[tap], expected[tap], honest[tap], dtype, rows, k) for tap in taps]
 
 
 def relative_verdict(tap: str, got: Array, expected: Array, allowed: float, rows: Array | None) -> Verdict:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roformer_conformance.budget import FAILS_AT, judge
+from roformer_conformance.budget import FAILS_AT, judge, judge_carefully
 from roformer_conformance.oracle import Oracle, schema
 from roformer_conformance.weights import draw_weights
 
@@ -84,6 +84,23 @@ def test_no_honest_runs_still_leaves_the_floor(oracle: np.ndarray) -> None:
     same = [oracle] * 8
     assert judge("logits", oracle * (1 + UNIT), oracle, same, "float32").passed
     assert not judge("logits", oracle * (1 + 20 * UNIT), oracle, same, "float32").passed
+
+
+@pytest.mark.parametrize(
+    ("off", "few", "asked", "passed"), [(10, 5, [8, 64], True), (60, 30, [8, 64], False), (200, 100, [8], False)]
+)
+def test_nobody_is_accused_by_a_few_runs(off: int, few: float, asked: list[int], passed: bool) -> None:
+    """Where the few are alike by chance, many say what honest arithmetic costs; what is far beyond K needs none."""
+    oracle, counts = np.ones(1), []
+
+    def runs(count: int) -> list[np.ndarray]:
+        counts.append(count)
+        return [oracle * (1 + (10 if number % 10 == 9 else 1) * UNIT) for number in range(count)]
+
+    got = oracle * (1 + off * UNIT)
+    assert judge("logits", got, oracle, runs(8), "float32").grade == pytest.approx(few)
+    assert judge_carefully("logits", got, oracle, runs, "float32").passed is passed
+    assert counts[1:] == asked
 
 
 # Relative root mean square errors of PyTorch 2.13 on the weights of the test below, as printed by
