@@ -1,4 +1,4 @@
-"""tang-mini, the model that comes with the package: whole, small, found by name, and better than counting."""
+"""The models that come with the package: whole, small, found by name, and better than counting."""
 
 from __future__ import annotations
 
@@ -34,21 +34,22 @@ def load(components: str = "kernels", dtype: str = "float32") -> tuple[RoFormerF
     return model, RoFormerTokenizer.from_pretrained(TANG_MINI)
 
 
-def test_the_weights_are_the_ones_that_were_judged() -> None:
+@pytest.mark.parametrize("name", names())
+def test_the_weights_are_the_ones_that_were_judged(name: str) -> None:
     """The checksum beside the file is its own."""
-    recorded = (TANG_MINI / "model.safetensors.sha256").read_text(encoding="utf-8").split()[0]
-    assert hashlib.sha256((TANG_MINI / "model.safetensors").read_bytes()).hexdigest() == recorded
+    recorded = (FOLDER / name / "model.safetensors.sha256").read_text(encoding="utf-8").split()[0]
+    assert hashlib.sha256((FOLDER / name / "model.safetensors").read_bytes()).hexdigest() == recorded
 
 
 def test_the_box_is_small() -> None:
     """Everybody who installs the package carries it."""
-    assert sum(path.stat().st_size for path in TANG_MINI.rglob("*") if path.is_file()) <= 5_000_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 5_000_000
 
 
 def test_a_name_leads_to_the_box_and_a_folder_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies in the current folder is what the user means."""
     monkeypatch.chdir(tmp_path)
-    assert names() == ["tang-mini"]
+    assert names() == ["tang-mini", "tang-mini-writer"]
     assert resolve("tang-mini") == TANG_MINI
     (tmp_path / "tang-mini").mkdir()
     assert resolve("tang-mini") == Path("tang-mini")

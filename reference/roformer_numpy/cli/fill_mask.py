@@ -13,7 +13,7 @@ from rich.table import Table
 from ..models import RoFormerForMaskedLM
 from ..pipelines import FilledText, fill_mask
 from .app import app, console, usage_errors
-from .texts import Input, Model, given_texts, loaded, name_unknown, text_bar
+from .texts import Input, Model, given_texts, loaded, name_unknown, note, text_bar
 
 Texts = Annotated[list[str] | None, typer.Argument(help="one or more texts with [MASK]", metavar="TEXT")]
 
@@ -38,6 +38,7 @@ def fill_mask_command(
     with usage_errors():
         given = given_texts(texts, file)
         network, tokenizer = loaded(RoFormerForMaskedLM, model)
+        _say_if_causal(model, network)
         wanted = [target.strip() for target in targets.split(",")] if targets is not None else None
         with text_bar("filling", len(given)) as advance:
             found = fill_mask(network, tokenizer, given, top_k, targets=wanted, batch_size=batch_size, on_batch=advance)
@@ -46,6 +47,12 @@ def fill_mask_command(
         typer.echo(json_module.dumps({"model": model, "results": results}, indent=2, ensure_ascii=False))
     else:
         _print(found)
+
+
+def _say_if_causal(model: str, network: RoFormerForMaskedLM) -> None:
+    classes = [str(name) for name in network.config.extra.get("architectures") or ()]
+    if classes and all(name.endswith("ForCausalLM") for name in classes):
+        note(f"{model} was saved as {', '.join(classes)}, which did not learn to fill in masks")
 
 
 def _print(found: list[FilledText]) -> None:

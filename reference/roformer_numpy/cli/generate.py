@@ -19,7 +19,7 @@ Texts = Annotated[
 ]
 
 
-@app.command("generate", epilog="Example: roformer generate FOLDER '春眠不觉晓，' --do-sample --top-k 20 --seed 1")
+@app.command("generate", epilog="Example: roformer generate tang-mini-writer 床前明月")
 def generate_command(
     model: Model,
     texts: Texts = None,
