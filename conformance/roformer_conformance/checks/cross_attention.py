@@ -14,7 +14,7 @@ from ..trial import CACHED, TRACES, Trial, expect
 
 CROSS: Mapping[str, Any] = {
     "heads": DECODER_HEADS, "effort": 0.5, "is_decoder": True, "add_cross_attention": True,
-    "rotary_value": OneOf((False, True)),
+    "rotary_value": OneOf((False, True)), "add_pooling_layer": False,
 }  # fmt: skip
 NEEDED = ("cross_attention",)
 

@@ -41,10 +41,10 @@ def what_is_dropped_is_known(trial: Trial, case: Case) -> None:
     _expect(trial, case, got, expected)
 
 
-@check("TRAIN-1.2", "heads-that-do-not-drop", heads=("base", *LANGUAGE_HEADS, "multiple_choice", "question_answering"),
-       also=("OUT-4.1", "HEAD-1.1", "HEAD-4", "HEAD-5.1"), **GONE)  # fmt: skip
+@check("TRAIN-1.2", "heads-that-do-not-drop", heads=(*LANGUAGE_HEADS, "multiple_choice", "question_answering"),
+       also=("HEAD-1.1", "HEAD-4", "HEAD-5.1"), **GONE)  # fmt: skip
 def other_heads_drop_nothing(trial: Trial, case: Case) -> None:
-    """Pooler, language models, choices and spans have no dropout: with everything dropped they read the last state."""
+    """Language models, choices and spans have no dropout: with everything dropped they read the last state."""
     got, weights = _dropped(trial, case), trial.weights(case)
     _expect(trial, case, got, _read(case, weights, got[case.last]))
 
@@ -91,8 +91,6 @@ def _dropped(trial: Trial, case: Case) -> Outputs:
 
 def _read(case: Case, weights: Weights, last: Array) -> dict[str, Array]:
     """What a head without dropout makes of the last state, by hand."""
-    if case.head == "base":
-        return {"pooler_output": np.tanh(dense(last[:, 0], weights, "pooler.dense"))}
     if case.head == "multiple_choice":
         return {"logits": dense(last[:, -1], weights, "classifier").reshape(case.lead[:-1])}
     if case.head == "question_answering":

@@ -13,7 +13,7 @@ from ..trial import TRACES, Trial, expect, without_warnings
 
 
 @check("MASK-6.1", "all-rows-blind", masks=("blind_row",), effort=0.5, profiles=("strong", "high_score"),
-       also=("MASK-6.3",))  # fmt: skip
+       add_pooling_layer=False, also=("MASK-6.3",))  # fmt: skip
 def a_mask_of_nothing_but_zeros_is_a_mask(trial: Trial, case: Case) -> None:
     """A mask that hides everything in every row, of one row or of several, is no absent mask: weights are uniform."""
     model = trial.load(case)
