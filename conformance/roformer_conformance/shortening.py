@@ -31,9 +31,8 @@ _ANNOUNCES = re.compile(r"(Graph execution error|in user code|Exception encounte
 
 def shortened(message: str) -> str:
     """The message without lines of foreign stack traces; of many lines the first and the last, and none too long."""
-    lines = message.split("\n")
-    kept = [line for line, is_place in zip(lines, _places(lines), strict=True) if not is_place]
-    left_out = sum(_places(lines))
+    kept = _useful(message)
+    left_out = message.count("\n") + 1 - len(kept)
     if len(kept) > SHOWN_LINES:
         left_out += len(kept) - SHOWN_LINES
         kept = kept[: SHOWN_LINES - 3] + kept[-3:]
@@ -45,9 +44,14 @@ def shortened(message: str) -> str:
 
 def headline(message: str) -> str:
     """The first line of a message; with the one below it where it only announces that."""
-    lines = [line.strip() for line in shortened(message).split("\n") if line.strip()]
+    lines = [_cut(line.strip()) for line in _useful(message) if line.strip()]
     told = lines[:2] if lines and _ANNOUNCES.search(lines[0]) else lines[:1]
     return " ".join(told)
+
+
+def _useful(message: str) -> list[str]:
+    lines = message.split("\n")
+    return [line for line, is_place in zip(lines, _places(lines), strict=True) if not is_place]
 
 
 def _places(lines: list[str]) -> list[bool]:

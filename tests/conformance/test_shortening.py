@@ -34,6 +34,7 @@ TRACED = """TypeError: in user code:
 
     TypeError: labels has the wrong type
 checks/inputs.py:10 in call: model(inputs)"""
+CALLING = "Exception encountered when calling layer 'a'."
 SENTENCE = "indices[1,2] = 31 is not in [0, 31)"
 
 
@@ -92,6 +93,10 @@ def test_many_lines_and_long_lines_are_cut_in_the_middle() -> None:
         (GRAPH, f"InvalidArgumentError: Graph execution error: {SENTENCE}"),
         (LAYER, f"calling layer 'embeddings' (type TFRoFormerEmbeddings). {SENTENCE}"),
         (TRACED, "TypeError: in user code: TypeError: labels has the wrong type"),
+        (
+            "X: Exception encountered when calling layer 'a'.\n\nCall arguments received by layer 'a':",
+            "calling layer 'a'.",
+        ),
         ("ValueError: no\nmore", "ValueError: no"),
         ("", ""),
     ],
@@ -100,3 +105,4 @@ def test_a_headline_says_what_happened(message: str, told: str) -> None:
     """A first line that only announces is joined with the one that it announces."""
     assert told in headline(message)
     assert "\n" not in headline(message)
+    assert "left out" not in headline(message)
