@@ -11,7 +11,7 @@ import numpy as np
 from .budget import Verdict, judge_carefully
 from .oracle import schema
 from .precision import PRECISIONS, is_half, rounded
-from .protocol import Array, Model, Outputs, Unsupported
+from .protocol import Array, Model, Outputs, Unsupported, as_array
 from .strategies import Case
 from .trial import Trial, Violation, expect, raise_unless_passed
 from .wrong_slopes import explain
@@ -22,7 +22,7 @@ Weights = Mapping[str, Array]
 def gradients(trial: Trial, model: Model, inputs: Mapping[str, Any], **options: Any) -> Outputs:
     """The mean loss and its gradients by name, as arrays; `options` are those of a call."""
     asked: Any = model
-    return {name: np.asarray(array) for name, array in asked.gradients(dict(inputs), options).items()}
+    return {name: as_array(array) for name, array in asked.gradients(dict(inputs), options).items()}
 
 
 def expected_names(case: Case, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

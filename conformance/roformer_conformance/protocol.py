@@ -151,6 +151,8 @@ KNOWN_ADAPTERS = {
     "numpy": "roformer_numpy.adapter:NumpyAdapter",
     "numpy-equations": "roformer_numpy.adapter:equations_adapter",
     "tensorflow": "roformer_tensorflow.adapter:TensorFlowAdapter",
+    "tensorflow:bfloat16": "roformer_tensorflow.adapter:bfloat16_adapter",
+    "tensorflow:float16": "roformer_tensorflow.adapter:float16_adapter",
     "tensorflow:graph": "roformer_tensorflow.adapter:graph_adapter",
     "tensorflow:xla": "roformer_tensorflow.adapter:xla_adapter",
 }
@@ -200,6 +202,12 @@ def flatten(outputs: Mapping[str, Any]) -> Outputs:
     return flat
 
 
+def as_array(value: Any) -> Array:
+    """An output as NumPy's array: bfloat16, which NumPy has from others if at all, as float32."""
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
 def cache_of(outputs: Outputs) -> tuple[tuple[Array, ...], ...]:
     """past_key_values as a call takes them, from outputs that were spread out."""
     layers: dict[int, dict[int, Array]] = {}
@@ -215,5 +223,4 @@ def _spread(name: str, value: Any, flat: Outputs) -> None:
         for number, item in enumerate(value):
             _spread(f"{name}.{number}", item, flat)
     elif value is not None:
-        array = np.asarray(value)
-        flat[name] = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        flat[name] = as_array(value)

@@ -60,14 +60,14 @@ class TorchModel:
     def __call__(self, inputs: Mapping[str, Any], *, style: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs as arrays, a cache as tuples."""
         with torch.no_grad():
-            output = self._run({name: _to_torch(value) for name, value in inputs.items()}, style, options)
+            output = self._run({name: self._given(value) for name, value in inputs.items()}, style, options)
         if isinstance(output, tuple):
             return {"tuple": _to_numpy(output)}
         return {name: _to_numpy(value) for name, value in output.items()}
 
     def gradients(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """PyTorch's own differentiation of the loss, which is a mean: by every parameter, and by inputs_embeds."""
-        given = {name: _to_torch(value) for name, value in inputs.items()}
+        given = {name: self._given(value) for name, value in inputs.items()}
         by = dict(self.model.named_parameters())
         if "inputs_embeds" in given:
             by["inputs_embeds"] = given["inputs_embeds"].requires_grad_()
@@ -76,6 +76,12 @@ class TorchModel:
         loss = self._run(given, "keywords", options)["loss"]
         found = torch.autograd.grad(loss, list(by.values()), allow_unused=True, materialize_grads=True)
         return {"loss": _to_numpy(loss), **dict(zip(by, map(_to_numpy, found), strict=True))}
+
+    def _given(self, value: Any) -> Any:
+        """An argument as a tensor; who turns a model to a smaller type gives it numbers of that type."""
+        tensor = _to_torch(value)
+        floating = isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+        return tensor.to(self.model.dtype) if floating and self.model.dtype.itemsize < 4 else tensor
 
     def _run(self, given: Mapping[str, Any], style: str, options: Mapping[str, Any]) -> Any:
         options = {name: _to_torch(value) for name, value in options.items()}
@@ -117,7 +123,8 @@ def _to_torch(value: Any) -> Any:
 
 def _to_numpy(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return value.detach().numpy()
+        value = value.detach()
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
     if value is None:
         return None
     return tuple(map(_to_numpy, value if isinstance(value, tuple | list) else _cache_entries(value)))

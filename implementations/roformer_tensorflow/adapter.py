@@ -57,6 +57,10 @@ MODES: Mapping[str, str] = MappingProxyType(
 )
 
 
+# What a suite calls a type, and the Keras policy that computes in it: weights that it holds lose nothing by float32.
+POLICIES: Mapping[str, str] = MappingProxyType({"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"})
+
+
 class TensorFlowAdapter:
     """Loads our Keras models for a suite and calls them eagerly, in a graph, or compiled by XLA.
 
@@ -66,21 +70,26 @@ class TensorFlowAdapter:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, mode: str = "eager") -> None:
+    def __init__(self, mode: str = "eager", dtype: str = "") -> None:
+        """An adapter that claims float32 and float64, or only the half-precision type `dtype`."""
         self.mode, self.name = mode, MODES[mode]
+        if dtype:
+            self.name = f"{self.name}:{dtype}"
+            self.capabilities = MappingProxyType({**CAPABILITIES, "dtypes": (dtype,)})
         self.version = version("roformer-reference")
         self._pool = Pool()
 
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> LoadedModel:
         """The model called `head` with the given flat Hugging Face weights."""
-        model = self._pool.load(head, RoFormerConfig.from_dict(config), weights, dtype)
+        model = self._pool.load(head, RoFormerConfig.from_dict(config), weights, POLICIES.get(dtype, dtype))
         loaded = LoadedModel(model, self.mode)
         loaded.lent = self._pool.lend(loaded, model)
         return loaded
 
     def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> LoadedModel:
         """The model that `LoadedModel.save` wrote to `path`; `overrides` are fields of its configuration."""
-        return LoadedModel(MODELS[head].from_pretrained(path, dtype=dtype, **overrides), self.mode)
+        policy = POLICIES.get(dtype, dtype)
+        return LoadedModel(MODELS[head].from_pretrained(path, dtype=policy, **overrides), self.mode)
 
     def configure(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """What config.json holds of a configuration that is built from `fields` by keywords."""
@@ -100,6 +109,16 @@ class TensorFlowAdapter:
 def graph_adapter() -> TensorFlowAdapter:
     """The adapter that calls models in a graph."""
     return TensorFlowAdapter("graph")
+
+
+def bfloat16_adapter() -> TensorFlowAdapter:
+    """The adapter of the policy mixed_bfloat16."""
+    return TensorFlowAdapter(dtype="bfloat16")
+
+
+def float16_adapter() -> TensorFlowAdapter:
+    """The adapter of the policy mixed_float16."""
+    return TensorFlowAdapter(dtype="float16")
 
 
 def xla_adapter() -> TensorFlowAdapter:

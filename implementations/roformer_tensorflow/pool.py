@@ -32,7 +32,7 @@ class Pool:
     def load(self, head: str, config: RoFormerConfig, weights: Mapping[str, Any], dtype: str) -> TFRoFormerBase:
         """A model with these weights, as `from_weights` makes it, its warnings and errors included."""
         for model in self._idle.pop(self._key(head, config, dtype), []):
-            tree = checkpoints.tree_from_mapping(weights, config, head, dtype, model.seed)
+            tree = checkpoints.tree_from_mapping(weights, config, head, model.variable_dtype, model.seed)
             if (model.pooler is None) == (tree.pooler is None):
                 assign(model, tree)
                 model.set_seed(model.seed)
@@ -41,11 +41,11 @@ class Pool:
 
     def lend(self, holder: Any, model: TFRoFormerBase) -> weakref.finalize[..., Any]:
         """Take `model` back when `holder` is gone; the finalizer that does so can be detached."""
-        key = self._key(model.head, model.config, model.compute_dtype)
+        key = self._key(model.head, model.config, model.dtype_policy.name)
         return weakref.finalize(holder, self._take_back, key, model)
 
     def _take_back(self, key: str, model: TFRoFormerBase) -> None:
-        if self._key(model.head, model.config, model.compute_dtype) != key or model.compiled:
+        if self._key(model.head, model.config, model.dtype_policy.name) != key or model.compiled:
             return  # pruned, resized or trained
         self._idle[key] = [model]
         while len(self._idle) > KEPT:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import Array, Outputs, cache_of
+from ..protocol import Array, Outputs, as_array, cache_of
 from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
 from ..trial import CACHED, TRACES, Trial, expect
@@ -117,4 +117,4 @@ def _copied(outputs: Outputs) -> Outputs:
 
 
 def _arrays(gradients: Any) -> dict[str, Array]:
-    return {name: np.asarray(array) for name, array in gradients.items()}
+    return {name: as_array(array) for name, array in gradients.items()}
