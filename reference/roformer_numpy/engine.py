@@ -128,7 +128,7 @@ class Engine:
             if packed is None:
                 for array in (stored, bias):
                     _freeze(array)
-                packed = self._dense[id(bias)] = dense.PackedDense.of(kernel, bias, release)
+                packed = self._dense[id(bias)] = dense.PackedDense.of(kernel, bias, release, thread_count())
                 release(stored)
         threads = 1 if x.size * packed.width < SERIAL_WORK else thread_count()
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
@@ -176,9 +176,8 @@ class Engine:
     def _pack(self) -> Any:
         for layer in self.weights.encoder:  # changed in place, they would no longer be what was packed
             map_leaves(lambda _name, array: _freeze(array), layer)
-        return _kernels().model.pack_layers(
-            _released_after(self.weights.encoder), self.config.head_dim, self.config.rotary_value
-        )
+        config, layers = self.config, _released_after(self.weights.encoder)
+        return _kernels().model.pack_layers(layers, config.head_dim, config.rotary_value, thread_count())
 
 
 def _released_after(layers: Iterable[Layer[Array]]) -> Iterator[Layer[Array]]:

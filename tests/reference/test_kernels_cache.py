@@ -78,6 +78,19 @@ def test_second_process_loads_what_the_first_compiled(copied: Path) -> None:
     assert run(copied) == {"right": True, "loaded": 1, "warnings": []}
 
 
+def test_a_process_that_finds_all_kernels_does_not_read_in_what_compiling_needs(copied: Path) -> None:
+    """A module that numba imports for compiling alone is not there; compiling afterwards works."""
+    check = """
+import numba
+needless = "numba.np.polynomial.polynomial_core" in sys.modules
+print(json.dumps([loaded, needless, numba.njit(lambda x: x + 1)(1)]))
+"""
+    done = subprocess.run(
+        [*SCRIPT_COMMAND, SCRIPT + check], env=environment(copied), capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [1, False, 2]
+
+
 def test_cache_is_made_for_the_user_alone(filled: Path) -> None:
     """The folders have mode 0700, the files 0600."""
     assert {stat.S_IMODE(path.stat().st_mode) for path in (filled, files(filled)[0].parent)} == {0o700}

@@ -67,7 +67,6 @@ class KernelCache:
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled function for these argument types, or None where there is no sound file."""
-        target_context.refresh()
         path = self._path(signature, target_context.codegen())
         if path is None:
             return None
@@ -199,6 +198,11 @@ def _rebuild(target_context: Any, payload: bytes) -> Any:
     import pickle
 
     from numba.core import compiler
+    from numba.core.runtime.nrt import rtsys
 
+    # what compiled code calls; numba's refresh() would also read all that is needed for compiling, twice as slow as
+    # everything else here, and whoever compiles does it then
+    runtime: Any = rtsys
+    runtime.initialize(target_context)
     result_type: Any = compiler.CompileResult
     return result_type._rebuild(target_context, *pickle.loads(payload))

@@ -56,17 +56,27 @@ def part(function: F) -> F:
     return compiled
 
 
+def step(function: F) -> F:
+    """A piece of a kernel that is written into whoever calls it before anything is compiled.
+
+    A `part` costs compiling twice, by itself and again inside of everything above it: what is called from one place
+    and is mostly calls is a step.
+    """
+    return _compiled(function, FASTMATH, forceinline=False, inline="always", **UNREACHABLE)
+
+
 def _compile_numbers_alike(compiled: Any) -> None:
     """Keep numba from compiling a piece anew for every number that a call spells out."""
     template_for, unliteral = compiled.get_call_template, cast(Any, types.unliteral)
 
     def for_any_number(args: tuple[Any, ...], kws: Any) -> Any:
-        return template_for(tuple(unliteral(kind) for kind in args), kws)
+        kinds = (unliteral(kind) for kind in args)
+        return template_for(tuple(types.int64 if kind == types.uint64 else kind for kind in kinds), kws)
 
     compiled.get_call_template = for_any_number
 
 
-def _compiled(function: F, fastmath: frozenset[str], forceinline: bool, **options: bool) -> F:
+def _compiled(function: F, fastmath: frozenset[str], forceinline: bool, **options: Any) -> F:
     # numpy's error model returns inf and nan where Python would raise, and only so do loops with divisions vectorise;
     # nor does a loop that calls a function, and without being forced LLVM would call erf
     loop: Any = function

@@ -5,6 +5,7 @@ Checks run in NumPy before any kernel: a kernel that is handed an id out of rang
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,7 +28,8 @@ def as_array(name: str, value: Any) -> Array:
         InputTypeError: it is none of these.
         InputError: nested lists of unequal lengths.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    # asking for numpy.ma would import it, and who has not imported it has no masked array
+    if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
         raise InputTypeError(
             f"{name} is a masked array, whose mask would be lost; pass a plain array and attention_mask"
         )

@@ -10,6 +10,7 @@
 | `attention` | attention in tiles with a running softmax |
 | `tasks`, `workers` | how threads share a pass without waiting for each other to arrive |
 | `forward`, `by_rows`, `by_columns` | the steps of a pass, and the two orders that they are taken in |
+| `schedules` | the pass as it is compiled |
 | `dense` | one product with what follows it: heads, and the projection of embeddings |
 | `model` | packing a model, and running a call |
 """

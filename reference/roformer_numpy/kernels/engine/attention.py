@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...weights import Array
-from ..jit import part
+from ..jit import part, step
 from .forward import VISIBLE, Pass
 from .intrinsics import larger
 from .machine import LANES, PANEL
@@ -59,7 +59,7 @@ def _attend_tile(p: Pass, thread: int, copy: int, head: int, row: int, rows: int
     _write_context(rows, mixed, total, context, head * query.shape[1], query.shape[1])
 
 
-@part
+@step
 def _tile_rows(sequence_of: Array, row: int, last: int) -> int:
     """How many tokens from `row` on make a tile: they belong to one sequence."""
     rows = 1
@@ -68,7 +68,7 @@ def _tile_rows(sequence_of: Array, row: int, last: int) -> int:
     return rows
 
 
-@part
+@step
 def _write_context(rows: int, mixed: Array, total: Array, context: Array, at: int, head_dim: int) -> None:
     for i in range(rows):
         share, target = np.float32(1.0) / total[i], context[i, at : at + head_dim]
@@ -76,7 +76,7 @@ def _write_context(rows: int, mixed: Array, total: Array, context: Array, at: in
             target[column] = mixed[i, column] * share
 
 
-@part
+@step
 def _score(query: Array, key: Array, count: int, scores: Array) -> None:
     rows, head_dim = query.shape
     for panel in range((count + PANEL - 1) // PANEL):
@@ -125,7 +125,7 @@ def _rescale(i: int, factor: float, partial: float, total: Array, mixed: Array) 
         row[column] *= factor
 
 
-@part
+@step
 def _mix(rows: int, count: int, scores: Array, value: Array, mixed: Array, add_to: bool) -> None:
     """mixed (+)= exponentials · value, in strips of PANEL columns and then of one vector."""
     width, weights, add_flag = value.shape[1], scores.ctypes.data, 1 if add_to else 0

@@ -6,12 +6,9 @@ share. The threads meet after every product, which with few tokens costs less th
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...weights import Array
-from ..jit import kernel, part
+from ..jit import step
 from .attention import attend_rows
-from .call import Call, laid_out
 from .forward import (
     BETA,
     GAMMA,
@@ -31,7 +28,7 @@ from .forward import (
     normalize,
     panels_of,
 )  # fmt: skip
-from .tasks import enter, finish, take, wait
+from .tasks import finish, take, wait
 
 PHASES = 5
 
@@ -39,14 +36,9 @@ PHASES = 5
 QKV_SHARE, OUTPUT_SHARE, INTERMEDIATE_SHARE, SECOND_SHARE = 4, 2, 4, 1
 
 
-@kernel
-def by_columns(values: tuple[Any, ...]) -> None:
-    """Compute all states of tuple(call), run by any number of threads at once. Counters: PHASES for each layer."""
-    call = Call(*values)
-    thread = enter(call.counters)
-    if thread >= call.threads:
-        return
-    p = laid_out(call)
+@step
+def by_columns(p: Pass, thread: int) -> None:
+    """Compute all states; run by any number of threads at once. Counters: PHASES phases for each layer."""
     last = p.states.shape[0] - 1
     for number in range(p.layers.shape[0]):
         phase, layer = PHASES * number, p.layers[number]
@@ -61,7 +53,7 @@ def by_columns(values: tuple[Any, ...]) -> None:
         _share_output(p, phase + 4, layer, p.inner[0], p.inner_width, layer[SECOND], SECOND_SHARE, norm, x, x)
 
 
-@part
+@step
 def _share_product(p: Pass, phase: int, a: Array, depth: int, panels: int, width: int, share: int, c: Array) -> None:
     tasks = _tasks(width, share)
     while True:
@@ -73,7 +65,7 @@ def _share_product(p: Pass, phase: int, a: Array, depth: int, panels: int, width
     wait(p.counters, phase, tasks)
 
 
-@part
+@step
 def _share_heads(p: Pass, phase: int, number: int, thread: int) -> None:
     rows, layer = p.states.shape[1], p.layers[number]
     while True:
@@ -87,7 +79,7 @@ def _share_heads(p: Pass, phase: int, number: int, thread: int) -> None:
     wait(p.counters, phase, layer[HEADS])
 
 
-@part
+@step
 def _share_output(
     p: Pass, phase: int, layer: Array, a: Array, depth: int, panels: int, share: int, norm: tuple[int, int, int],
     residual: Array, x: Array,
@@ -105,7 +97,7 @@ def _share_output(
     wait(p.counters, phase, tasks + 1)
 
 
-@part
+@step
 def _share_intermediate(p: Pass, phase: int, layer: Array, x: Array) -> None:
     tasks, share = _tasks(p.inner_width, INTERMEDIATE_SHARE), INTERMEDIATE_SHARE
     while True:
@@ -117,11 +109,11 @@ def _share_intermediate(p: Pass, phase: int, layer: Array, x: Array) -> None:
     wait(p.counters, phase, tasks)
 
 
-@part
+@step
 def _tasks(width: int, share: int) -> int:
     return (panels_of(width) + share - 1) // share
 
 
-@part
+@step
 def _end(task: int, share: int, width: int) -> int:
     return min((task + 1) * share, panels_of(width))

@@ -7,12 +7,9 @@ blocks. Two copies of query, key and value take turns, because other blocks stil
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...weights import Array
-from ..jit import kernel, part
+from ..jit import step
 from .attention import attend_rows
-from .call import Call, laid_out
 from .forward import (
     BETA,
     GAMMA,
@@ -32,17 +29,12 @@ from .forward import (
     normalize,
     panels_of,
 )  # fmt: skip
-from .tasks import enter, finish, take, wait
+from .tasks import finish, take, wait
 
 
-@kernel
-def by_rows(values: tuple[Any, ...]) -> None:
-    """Compute all states of tuple(call), run by any number of threads at once. Counters: one a layer, and one more."""
-    call = Call(*values)
-    thread = enter(call.counters)
-    if thread >= call.threads:
-        return
-    p = laid_out(call)
+@step
+def by_rows(p: Pass, thread: int) -> None:
+    """Compute all states; run by any number of threads at once. Counters: a phase for each layer and one more."""
     count = p.layers.shape[0]
     blocks = (p.states.shape[1] + p.block_rows - 1) // p.block_rows
     for phase in range(count + 1):
@@ -65,7 +57,7 @@ def by_rows(values: tuple[Any, ...]) -> None:
         wait(p.counters, phase, blocks)
 
 
-@part
+@step
 def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> None:
     """Query, key and value of layer `number` for the tokens first to last."""
     layer, qkv = p.layers[number], p.qkv[thread]
@@ -74,7 +66,7 @@ def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> No
     lay_out(p, number, thread, number & 1, qkv, first, last - first, 0, layer[HEADS])
 
 
-@part
+@step
 def _finish_layer(p: Pass, number: int, thread: int, first: int, last: int) -> None:
     """The rest of layer `number` for the same tokens, once the keys of all tokens are there."""
     layer, rows, y, inner = p.layers[number], last - first, p.y[thread], p.inner[thread]
@@ -88,6 +80,6 @@ def _finish_layer(p: Pass, number: int, thread: int, first: int, last: int) -> N
     normalize(layer, SECOND_BIAS, SECOND_GAMMA, SECOND_BETA, p.eps, rows, y, x, x)
 
 
-@part
+@step
 def _state(p: Pass, number: int) -> Array:
     return p.states[min(number, p.states.shape[0] - 1)]

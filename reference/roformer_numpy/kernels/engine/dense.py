@@ -16,7 +16,7 @@ import numpy as np
 from ...weights import Array
 from ..announcing import announced
 from ..arrays import readable
-from ..jit import kernel, part
+from ..jit import kernel, step
 from .activating import ACTIVATIONS, Activation, activate
 from .machine import PANEL
 from .panels import lengthened, packed, panels_for
@@ -47,9 +47,11 @@ class PackedDense:
         return int(self.panels.ctypes.data)
 
     @classmethod
-    def of(cls, kernel: Array, bias: Array, let_go: Callable[[Array], object] | None = None) -> PackedDense:
+    def of(
+        cls, kernel: Array, bias: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1
+    ) -> PackedDense:
         """Pack a kernel (depth, width), in whatever order it lies in memory, and its bias (width,); see `packed`."""
-        return cls(packed(kernel, let_go), lengthened(bias), len(bias))
+        return cls(packed(kernel, let_go, threads), lengthened(bias), len(bias))
 
 
 class Product(NamedTuple):
@@ -130,7 +132,7 @@ def multiply_all(values: tuple[Any, ...]) -> None:
         _normalize_all(p)
 
 
-@part
+@step
 def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
     """The panels from `panel` on for the rows from `first` on; a block of scratch is copied to where it belongs."""
     depth, width = p.x.shape[1], p.result.shape[1]
@@ -147,7 +149,7 @@ def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
             result[start + column] = source[column]
 
 
-@part
+@step
 def _normalize_all(p: Product) -> None:
     rows = p.result.shape[0]
     tasks = (rows + NORM_ROWS - 1) // NORM_ROWS

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from ...weights import Array
-from ..jit import inlined, part
+from ..jit import inlined, part, step
 from .activating import Activation, activate
 from .intrinsics import as_pointer
 from .machine import PANEL
@@ -186,7 +186,7 @@ def normalize(
         add_normalize(y[row], shift, residual[row], scale, centre, eps, x[row])
 
 
-@part
+@step
 def feed_forward(p: Pass, layer: Array, rows: int, x: Array, inner: Array, first: int, last: int) -> None:
     """inner[:rows] ← activation(x · intermediate + bias) in the panels first to last, each while it is in the cache."""
     bias = vector_at(layer[INTERMEDIATE_BIAS], panels_of(p.inner_width) * PANEL)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...weights import Array, Attention, Dense, FeedForward, Layer
+from ...weights import Array, Attention, FeedForward, Layer
 from ..announcing import announced
 from .activating import ACTIVATIONS
-from .by_columns import PHASES, by_columns
-from .by_rows import by_rows
+from .by_columns import PHASES
 from .call import ARRAYS, Call, Widths, floats
 from .forward import FIELDS
 from .machine import LANES
-from .panels import lengthened, packed, padded, panels_for
+from .panels import empty_panels, lengthened, pack_columns, packed, padded, panels_for
+from .schedules import compute
 from .scratch import LINE
 from .tasks import new_counters
 from .tokens import Tokens
@@ -43,11 +43,12 @@ class PackedLayers:
     widths: Widths
 
 
-def pack_layers(layers: Iterable[Layer[Array]], head_dim: int, rotary_value: bool) -> PackedLayers:
+def pack_layers(layers: Iterable[Layer[Array]], head_dim: int, rotary_value: bool, threads: int = 1) -> PackedLayers:
     """Pack the weights of all layers; the tree is not needed afterwards."""
     rows, arrays, widths = [], [], []
     for layer in layers:
-        parts = [*_attention(layer.attention, head_dim, rotary_value), *_feed_forward(layer.feed_forward)]
+        attention = _attention(layer.attention, head_dim, rotary_value, threads)
+        parts = [*attention, *_feed_forward(layer.feed_forward, threads)]
         arrays += parts
         widths.append(layer.attention.query.kernel.shape[1])
         rows.append([*(part.ctypes.data for part in parts), widths[-1] // head_dim])
@@ -62,28 +63,32 @@ def _widths(width: int, head_dim: int, hidden: int, inner: int) -> Widths:
     return Widths(width // head_dim, head_dim, _whole_vectors(head_dim), inner, *leading)
 
 
-def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool) -> list[Array]:
+def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool, threads: int) -> list[Array]:
     """The fields qkv to beta; the order of features and the scale of the scores are folded into the weights."""
-    order = _halves(weights.query.kernel.shape[1], head_dim)
-    scale = np.float32(1.0 / np.sqrt(head_dim))
-    query, key, value = (weights.query, weights.key, weights.value)
-    value_order = order if rotary_value else slice(None)
-    # transposed, because kernels lie in memory column by column
-    kernel = np.concatenate([query.kernel.T[order] * scale, key.kernel.T[order], value.kernel.T[value_order]]).T
-    bias = np.concatenate([query.bias[order] * scale, key.bias[order], value.bias[value_order]])
-    output = Dense(weights.output.kernel[value_order], weights.output.bias)
+    hidden, width = weights.query.kernel.shape
+    order, scale, one = _halves(width, head_dim), np.float32(1.0 / np.sqrt(head_dim)), np.float32(1.0)
+    value_order = order if rotary_value else np.arange(width)
+    panels, bias = empty_panels(hidden, 3 * width), []
+    folded = zip(
+        (weights.query, weights.key, weights.value), (order, order, value_order), (scale, one, one), strict=True
+    )
+    for number, (product, columns, factor) in enumerate(folded):
+        pack_columns(product.kernel, columns, factor, panels, number * width, threads)
+        bias.append(product.bias[columns] * factor)
+    output = weights.output.kernel[value_order] if rotary_value else weights.output.kernel
     norm = weights.layer_norm
     return [
-        packed(kernel), lengthened(bias), packed(output.kernel), lengthened(output.bias), *_row(norm.gamma, norm.beta),
+        panels, lengthened(np.concatenate(bias)), packed(output, None, threads), lengthened(weights.output.bias),
+        *_row(norm.gamma, norm.beta),
     ]  # fmt: skip
 
 
-def _feed_forward(weights: FeedForward[Array]) -> list[Array]:
+def _feed_forward(weights: FeedForward[Array], threads: int) -> list[Array]:
     """The fields intermediate to second_beta."""
     first, second, norm = weights.intermediate, weights.output, weights.layer_norm
     return [
-        packed(first.kernel), lengthened(first.bias), packed(second.kernel), lengthened(second.bias),
-        *_row(norm.gamma, norm.beta),
+        packed(first.kernel, None, threads), lengthened(first.bias), packed(second.kernel, None, threads),
+        lengthened(second.bias), *_row(norm.gamma, norm.beta),
     ]  # fmt: skip
 
 
@@ -132,7 +137,7 @@ def run_layers(
         np.zeros(key + value + 2 * LINE, np.float32), np.empty(sum(others) + ARRAYS * LINE, np.float32),
     )  # fmt: skip
     with announced():
-        WORKERS.run(threads, by_columns if few else by_rows, (tuple(call),))
+        WORKERS.run(threads, compute, (tuple(call),))
 
 
 def _most_tasks(layers: PackedLayers) -> int:

@@ -9,13 +9,26 @@ zero. Packing happens once, when a model is first used.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ...weights import Array
+from ..announcing import announced
+from ..jit import kernel, step
+from .forward import vector_at
 from .machine import PANEL
+from .products import FLOAT_BYTES
+from .tasks import finish, new_counters, take, wait
+from .workers import WORKERS
 
 LINE_BYTES = 64
+LINE = LINE_BYTES // FLOAT_BYTES
+
+# Of a source that is let go of while it is packed, so many numbers at a time.
+STRETCH = 4_000_000
+# Fewer numbers than these are packed before another thread would have woken.
+SERIAL = 200_000
 
 
 def panels_for(width: int) -> int:
@@ -36,17 +49,76 @@ def aligned(*shape: int) -> Array:
     return room[start : start + size].view(np.float32).reshape(shape)
 
 
-def packed(kernel: Array, let_go: Callable[[Array], object] | None = None) -> Array:
+def packed(kernel: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1) -> Array:
     """`kernel` (depth, width) as panels (panels, depth, PANEL); `let_go` gets the columns that are not needed again."""
     depth, width = kernel.shape
-    panels = aligned(panels_for(width), depth, PANEL)
-    for number in range(len(panels)):
-        columns = kernel[:, number * PANEL : (number + 1) * PANEL]
-        panels[number, :, : columns.shape[1]] = columns
-        panels[number, :, columns.shape[1] :] = 0.0
+    panels = empty_panels(depth, width)
+    step = max(1, STRETCH // (depth * PANEL)) * PANEL
+    for start in range(0, width, step):
+        columns = kernel[:, start : start + step]
+        pack_columns(columns, np.arange(columns.shape[1]), 1.0, panels, start, threads)
         if let_go:
             let_go(columns)
     return panels
+
+
+def empty_panels(depth: int, width: int) -> Array:
+    """Room for a kernel (depth, width), with zeros in the columns that fill up the last panel."""
+    panels = aligned(panels_for(width), depth, PANEL)
+    panels[-1, :, PANEL - (padded(width) - width) :] = 0.0
+    return panels
+
+
+def pack_columns(source: Array, order: Array, scale: Any, panels: Array, at: int, threads: int) -> None:
+    """Columns `at` and following of `panels` ← scale · source[:, order].
+
+    Args:
+        source: (depth, width) float32, in whatever order it lies in memory.
+        order: which columns of it, one after the other, (n,) int64.
+        scale: a number of float32.
+        panels: `empty_panels` for at least at + n columns.
+        at: where the first of them goes.
+        threads: how many may take part.
+    """
+    if min(source.strides) < 0:
+        source = source.copy()
+    rows, columns = (step // FLOAT_BYTES for step in source.strides)
+    arguments = (source.ctypes.data, rows, columns, order, np.float32(scale), panels, at)
+    with announced():
+        if len(order) * len(source) < SERIAL:
+            _pack_columns(new_counters(1), *arguments)
+        else:
+            WORKERS.run(min(threads, panels_for(len(order))), _pack_columns, (new_counters(1), *arguments))
+
+
+@kernel
+def _pack_columns(
+    counters: Array, source: int, row_step: int, column_step: int, order: Array, scale: Any, panels: Array, at: int
+) -> None:
+    """Run by any number of threads at once. The address of the source, and how far its elements are apart."""
+    first, last = at // PANEL, (at + order.shape[0] + PANEL - 1) // PANEL
+    while True:
+        number = first + take(counters, 0)
+        if number >= last:
+            break
+        start = max(number * PANEL - at, 0)
+        stop = min((number + 1) * PANEL - at, order.shape[0])
+        _pack_panel(
+            source, row_step, column_step, order[start:stop], scale, panels[number], at + start - number * PANEL
+        )
+        finish(counters, 0)
+    wait(counters, 0, last - first)
+
+
+@step
+def _pack_panel(source: int, row_step: int, column_step: int, order: Array, scale: Any, panel: Array, at: int) -> None:
+    depth = panel.shape[0]
+    for top in range(0, depth, LINE):
+        bottom = min(top + LINE, depth)
+        for number in range(order.shape[0]):
+            column = vector_at(source + FLOAT_BYTES * column_step * order[number], (depth - 1) * row_step + 1)
+            for row in range(top, bottom):
+                panel[row, at + number] = column[row * row_step] * scale
 
 
 def lengthened(bias: Array) -> Array:
