@@ -97,14 +97,14 @@ def test_the_command_prints_everybody_and_says_who_could_not_run(config: Path, t
 
 
 def test_the_table_is_printed_without_json(config: Path) -> None:
-    """A line for each, under its shape."""
+    """A line for each, under its shape; who is absent for one reason is named in one."""
     arguments = ["bench", str(config), "--shapes", "1x4", "--rounds", "1", "--threads", "1", "--competitors"]
-    done = CliRunner().invoke(app, [*arguments, "engine; eager"])
+    done = CliRunner().invoke(app, [*arguments, "engine; eager; ONNX Runtime"])
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert any(line.split()[:1] == ["1x4"] for line in lines)
     assert any(line.split()[:1] == ["engine"] for line in lines)
-    assert "PyTorch eager not timed at 1x4: no Python was given for it (--peers)" in done.stdout
+    assert "PyTorch eager, ONNX Runtime not timed at 1x4: no Python was given for it (--peers)" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,17 @@ def _print(lines: Sequence[Measured], title: str) -> None:
         for row in results.rows([line for line in lines if line.case == case and line.seconds and not line.reason]):
             table.add_row(*map(escape, row[1:6]), row[7])
     console.print(table)
-    for name, reason in dict.fromkeys((line.name, line.reason) for line in lines if line.reason):
-        cases = [line.case for line in lines if (line.name, line.reason) == (name, reason)]
+    for (cases, reason), absent in _absent(lines).items():
         console.print(
-            f"{name} not timed at {', '.join(cases)}: {reason}", markup=False, highlight=False, soft_wrap=True
-        )
+            f"{', '.join(absent)} not timed at {', '.join(cases)}: {reason}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def _absent(lines: Sequence[Measured]) -> dict[tuple[tuple[str, ...], str], list[str]]:
+    """Who was not timed, together where shapes and reason are the same."""
+    found: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for name, reason in dict.fromkeys((line.name, line.reason) for line in lines if line.reason):
+        cases = tuple(line.case for line in lines if (line.name, line.reason) == (name, reason))
+        found.setdefault((cases, reason), []).append(name)
+    return found
