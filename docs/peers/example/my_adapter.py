@@ -7,8 +7,8 @@ PARTS = {"query": "q", "key": "k", "value": "v", "attention.output.dense": "o", 
          "intermediate.dense": "up", "output.dense": "down", "output.LayerNorm": "norm2",
          "embeddings_project": "project", "word_embeddings": "words", "token_type_embeddings": "types",
          "embeddings.LayerNorm": "norm"}  # fmt: skip
-SIZES = ("vocab_size", "type_vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
-         "intermediate_size")  # fmt: skip
+SIZES = {"vocab_size": 50000, "type_vocab_size": 2, "embedding_size": None, "hidden_size": 768, "num_hidden_layers": 12,
+         "num_attention_heads": 12, "intermediate_size": 3072}  # fmt: skip
 ONLY = {"hidden_act": "gelu", "rotary_value": False, "is_decoder": False, "layer_norm_eps": 1e-12}
 
 
@@ -27,9 +27,9 @@ class Adapter:
         for name, value in ONLY.items():
             if config.get(name, value) != value:
                 raise Unsupported(f"another {name}")
-        model = RoFormer(*(config[name] for name in SIZES)).eval()
-        unused = ("pooler", "embed_positions")
-        mine = {k: torch.tensor(array) for k, array in weights.items() if not any(part in k for part in unused)}
+        sizes = {**SIZES, "embedding_size": config.get("hidden_size", 768), **config}  # left out: the default
+        model = RoFormer(*(sizes[name] for name in SIZES)).eval()
+        mine = {k: torch.tensor(v) for k, v in weights.items() if "pooler" not in k and "embed_positions" not in k}
         model.load_state_dict({my_name(name): tensor for name, tensor in mine.items()})
 
         def call(inputs, *, style, options):
