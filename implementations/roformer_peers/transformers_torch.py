@@ -79,9 +79,7 @@ class TorchModel:
 
     def _given(self, value: Any) -> Any:
         """An argument as a tensor; who turns a model to a smaller type gives it numbers of that type."""
-        tensor = _to_torch(value)
-        floating = isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
-        return tensor.to(self.model.dtype) if floating and self.model.dtype.itemsize < 4 else tensor
+        return _to_torch(value, self.model.dtype if self.model.dtype.itemsize < 4 else None)
 
     def _run(self, given: Mapping[str, Any], style: str, options: Mapping[str, Any]) -> Any:
         options = {name: _to_torch(value) for name, value in options.items()}
@@ -113,12 +111,15 @@ class TorchModel:
         self.model.resize_token_embeddings(vocab_size)
 
 
-def _to_torch(value: Any) -> Any:
-    """Arrays become tensors of the same type; a cache what this version takes."""
+def _to_torch(value: Any, narrow: Any = None) -> Any:
+    """Arrays become tensors of their type, or of a narrow floating-point one; a cache what this version takes."""
     if isinstance(value, tuple):
-        layers = [[torch.tensor(entry) for entry in layer] for layer in value]
+        layers = [[_to_torch(entry, narrow) for entry in layer] for layer in value]
         return tuple(map(tuple, layers)) if MAJOR < 5 else _filled_cache(layers)
-    return torch.tensor(value) if isinstance(value, np.ndarray | np.generic) else value
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    tensor = torch.tensor(value)
+    return tensor.to(narrow) if narrow is not None and tensor.is_floating_point() else tensor
 
 
 def _to_numpy(value: Any) -> Any:
