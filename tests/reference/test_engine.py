@@ -24,11 +24,12 @@ from roformer_numpy.components import EQUATIONS
 from roformer_numpy.config import HIDDEN_ACTS
 from roformer_numpy.engine import thread_count
 from roformer_numpy.kernels.engine import single, sums
-from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, PANEL, chosen_instruction_set
+from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, LANES, PANEL, chosen_instruction_set
 from roformer_numpy.kernels.engine.model import COLUMN_TOKENS
 from roformer_numpy.kernels.engine.panels import aligned, packed, padded
 from roformer_numpy.kernels.engine.products import multiply_panel
 from roformer_numpy.kernels.engine.sums import WIDE
+from roformer_numpy.kernels.engine.transposing import transpose
 from roformer_numpy.kernels.engine.workers import WORKERS, Workers
 from roformer_numpy.kernels.jit import kernel
 from roformer_numpy.weights import Array, map_leaves
@@ -127,6 +128,30 @@ def test_every_activation_is_computed(hidden_act: str) -> None:
 def test_every_size_and_length_is_computed(changes: dict[str, Any], shape: tuple[int, int]) -> None:
     """One token and two tiles of keys; heads of 2 and of 100 features; masks with holes; layers of unlike width."""
     assert_engine_agrees(strong(config_of(**changes)), *example(*shape))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("shape", [(3, 96), (2, 133)])
+def test_neighbouring_keys_are_laid_out_together(shape: tuple[int, int], causal: bool) -> None:
+    """Vectors full of keys, with a hole in one of them; sequences that begin within one; features left over."""
+    ids, mask = example(*shape)
+    mask[:], mask[-1, 50:53] = 1, 0
+    sizes = {"hidden_size": 200, "num_attention_heads": 2, "intermediate_size": 96}
+    assert_engine_agrees(strong(config_of(is_decoder=causal, **sizes)), ids, mask)
+
+
+@kernel
+def _transpose(x: Array, result: Array) -> None:
+    transpose(x.ctypes.data, x.shape[1], result.ctypes.data, result.shape[1])
+
+
+def test_a_square_of_vectors_is_transposed() -> None:
+    """In the corner of larger matrices, whose rest stays as it was."""
+    x = np.arange(LANES * (LANES + 3), dtype=np.float32).reshape(LANES, LANES + 3)
+    result = np.full((LANES, LANES + 5), -1, np.float32)
+    _transpose(x, result)
+    assert np.array_equal(result[:, :LANES], x[:, :LANES].T)
+    assert (result[:, LANES:] == -1).all()
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -66,73 +66,88 @@ ACTIVATIONS = {
 @part
 def activate(activation: Activation, values: Array, rows: int, first: int, bias: Array) -> None:
     """values[:rows, first : first + PANEL] ← activation(values + bias)."""
-    numbers, shift = activation.numbers, bias[first : first + PANEL]
+    numbers = activation.numbers
+    shift = bias[first : first + PANEL]
+    if activation.loop == BY_GELU:
+        _by_gelu(values, rows, first, shift, numbers[0], numbers[1])
+    elif activation.loop == BY_SIGMOID:
+        _by_sigmoid(values, rows, first, shift, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
+    elif activation.loop == BY_ITSELF:
+        _by_itself(values, rows, first, shift)
+    elif activation.loop == BY_TANH:
+        _by_tanh(values, rows, first, shift)
+    elif activation.loop == BY_SLOPES:
+        _by_slopes(values, rows, first, shift, numbers[0], numbers[1])
+    elif activation.loop == BY_MISH:
+        _by_mish(values, rows, first, shift)
+    else:
+        _by_nothing(values, rows, first, shift)
+
+
+@part
+def _by_nothing(values: Array, rows: int, first: int, bias: Array) -> None:
     for row in range(rows):
-        target = values[row, first : first + PANEL]
-        if activation.loop == BY_GELU:
-            _by_gelu(target, shift, numbers[0], numbers[1])
-        elif activation.loop == BY_SIGMOID:
-            _by_sigmoid(target, shift, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
-        elif activation.loop == BY_ITSELF:
-            _by_itself(target, shift)
-        elif activation.loop == BY_TANH:
-            _by_tanh(target, shift)
-        elif activation.loop == BY_SLOPES:
-            _by_slopes(target, shift, numbers[0], numbers[1])
-        elif activation.loop == BY_MISH:
-            _by_mish(target, shift)
-        else:
-            _by_nothing(target, shift)
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            x[column] += bias[column]
 
 
 @part
-def _by_nothing(x: Array, bias: Array) -> None:
-    for column in range(PANEL):
-        x[column] += bias[column]
+def _by_gelu(values: Array, rows: int, first: int, bias: Array, lowest: float, highest: float) -> None:
+    for row in range(rows):
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            value = gelu(x[column] + bias[column])
+            value = lowest if value < lowest else value
+            x[column] = highest if value > highest else value
 
 
 @part
-def _by_gelu(x: Array, bias: Array, lowest: float, highest: float) -> None:
-    for column in range(PANEL):
-        value = gelu(x[column] + bias[column])
-        value = lowest if value < lowest else value
-        x[column] = highest if value > highest else value
+def _by_sigmoid(
+    values: Array, rows: int, first: int, bias: Array, m: float, c: float, a: float, b: float, s: float
+) -> None:
+    for row in range(rows):
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            value = x[column] + bias[column]
+            x[column] = (m * value + c) * sigmoid(value * (a + b * value * value)) + s
 
 
 @part
-def _by_sigmoid(x: Array, bias: Array, m: float, c: float, a: float, b: float, s: float) -> None:
-    for column in range(PANEL):
-        value = x[column] + bias[column]
-        x[column] = (m * value + c) * sigmoid(value * (a + b * value * value)) + s
-
-
-@part
-def _by_itself(x: Array, bias: Array) -> None:
+def _by_itself(values: Array, rows: int, first: int, bias: Array) -> None:
     """σ(x), which is finite at infinity."""
-    for column in range(PANEL):
-        x[column] = sigmoid(x[column] + bias[column])
+    for row in range(rows):
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            x[column] = sigmoid(x[column] + bias[column])
 
 
 @part
-def _by_tanh(x: Array, bias: Array) -> None:
-    for column in range(PANEL):
-        x[column] = tanh(x[column] + bias[column])
+def _by_tanh(values: Array, rows: int, first: int, bias: Array) -> None:
+    for row in range(rows):
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            x[column] = tanh(x[column] + bias[column])
 
 
 @part
-def _by_slopes(x: Array, bias: Array, above: float, below: float) -> None:
+def _by_slopes(values: Array, rows: int, first: int, bias: Array, above: float, below: float) -> None:
     """above · x for x > 0, below · (eˣ − 1) for the rest."""
-    for column in range(PANEL):
-        value = x[column] + bias[column]
-        negative = below * expm1(np.float32(0.0) if value > np.float32(0.0) else value)
-        x[column] = above * value if value > np.float32(0.0) else negative
+    for row in range(rows):
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            value = x[column] + bias[column]
+            negative = below * expm1(np.float32(0.0) if value > np.float32(0.0) else value)
+            x[column] = above * value if value > np.float32(0.0) else negative
 
 
 @part
-def _by_mish(x: Array, bias: Array) -> None:
+def _by_mish(values: Array, rows: int, first: int, bias: Array) -> None:
     """x · tanh(ln(1 + w)) with w = eˣ, which is x · (w² + 2w) / (w² + 2w + 2)."""
-    for column in range(PANEL):
-        value = x[column] + bias[column]
-        grown = exp(MISH_RANGE if value > MISH_RANGE else value)
-        share = grown * (grown + TWO)
-        x[column] = value * (share / (share + TWO))
+    for row in range(rows):
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            value = x[column] + bias[column]
+            grown = exp(MISH_RANGE if value > MISH_RANGE else value)
+            share = grown * (grown + TWO)
+            x[column] = value * (share / (share + TWO))

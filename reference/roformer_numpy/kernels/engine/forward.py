@@ -14,9 +14,10 @@ from ...weights import Array
 from ..jit import inlined, part, step
 from .activating import Activation, activate
 from .intrinsics import as_pointer
-from .machine import PANEL
+from .machine import LANES, PANEL
 from .products import FLOAT_BYTES, multiply_panel
 from .rows import add, add_normalize, turn
+from .transposing import transpose
 
 FIELDS = (
     "qkv", "qkv_bias", "output", "output_bias", "gamma", "beta", "intermediate", "intermediate_bias", "second",
@@ -100,37 +101,58 @@ def lay_out(
 
     In the products a head's even features stand before its odd ones (see model.pack_layers).
     """
-    head_dim, layer = p.query.shape[3], p.layers[number]
-    width, half = layer[HEADS] * head_dim, head_dim // 2
-    vector, caching = p.turned[thread], len(p.cache) > 0
-    turned = vector.ctypes.data
-    for row in range(rows):
-        token = first + row
-        position, key, place = p.tokens[POSITION, token], p.tokens[KEY, token], p.tokens[PLACE, token]
-        cos, sin = p.cos[position].ctypes.data, p.sin[position].ctypes.data
-        for head in range(first_head, last_head):
-            source = qkv.ctypes.data + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
-            bias = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim
-            turn(source, bias, cos, sin, _address(p.query, copy, head, token), half)
-            if p.tokens[BLIND, token]:
-                p.query[copy, head, token, :] = np.float32(0.0)  # equal scores
-            if key < 0 and not caching:
-                continue
-            source, bias = source + FLOAT_BYTES * width, bias + FLOAT_BYTES * width
-            turn(source, bias, cos, sin, turned, half)
-            if key >= 0:
-                _place_key(p.key[copy, head], place, vector)
-            if caching:
-                _keep(vector, True, p.cache[number, 0, p.tokens[ROW, token], head, position])
-            source, bias = source + FLOAT_BYTES * width, bias + FLOAT_BYTES * width
-            target = _address(p.value, copy, head, key) if key >= 0 else turned
-            if p.rotary_value:
-                turn(source, bias, cos, sin, target, half)
-            else:
-                add(source, bias, target, head_dim)
-            if caching:
-                kept = p.cache[number, 1, p.tokens[ROW, token], head, position]
-                _keep(vector_at(target, head_dim), p.rotary_value, kept)
+    head_dim, layer, row = p.query.shape[3], p.layers[number], 0
+    keys = qkv.ctypes.data + FLOAT_BYTES * layer[HEADS] * head_dim
+    while row < rows:
+        together = _stand_together(p.tokens, first + row, rows - row)
+        for each in range(row, row + together):
+            _lay_out_token(p, number, thread, copy, qkv, each, first + each, first_head, last_head)
+        if p.tokens[KEY, first + row] >= 0:
+            for head in range(first_head, last_head):
+                source = keys + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
+                _place_keys(p.key[copy, head], p.tokens[PLACE, first + row], source, qkv.shape[1], together)
+        row += together
+
+
+@part
+def _stand_together(tokens: Array, token: int, rest: int) -> int:
+    """LANES if the keys of that many tokens from this one on fill a vector of each row of a panel, otherwise 1."""
+    place = tokens[PLACE, token]
+    if rest < LANES or place % LANES:
+        return 1
+    for i in range(LANES):
+        if tokens[KEY, token + i] < 0 or tokens[PLACE, token + i] != place + i:
+            return 1
+    return LANES
+
+
+@inlined
+def _lay_out_token(
+    p: Pass, number: int, thread: int, copy: int, qkv: Array, row: int, token: int, first_head: int, last_head: int
+) -> None:
+    """One token's query and value to where they are read; its key is turned where it is."""
+    layer, head_dim = p.layers[number], p.query.shape[3]
+    position, key, caching = p.tokens[POSITION, token], p.tokens[KEY, token], len(p.cache) > 0
+    cos, sin, half = p.cos[position].ctypes.data, p.sin[position].ctypes.data, head_dim // 2
+    step = FLOAT_BYTES * layer[HEADS] * head_dim
+    for head in range(first_head, last_head):
+        source = qkv.ctypes.data + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
+        bias = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim
+        turn(source, bias, cos, sin, _address(p.query, copy, head, token), half)
+        if p.tokens[BLIND, token]:
+            p.query[copy, head, token, :] = np.float32(0.0)  # equal scores
+        if key < 0 and not caching:
+            continue
+        turn(source + step, bias + step, cos, sin, source + step, half)
+        target = _address(p.value, copy, head, key) if key >= 0 else p.turned[thread].ctypes.data
+        if p.rotary_value:
+            turn(source + 2 * step, bias + 2 * step, cos, sin, target, half)
+        else:
+            add(source + 2 * step, bias + 2 * step, target, head_dim)
+        if caching:
+            entry = p.tokens[ROW, token]
+            _keep(vector_at(source + step, head_dim), True, p.cache[number, 0, entry, head, position])
+            _keep(vector_at(target, head_dim), p.rotary_value, p.cache[number, 1, entry, head, position])
 
 
 @inlined
@@ -141,10 +163,17 @@ def _address(array: Array, copy: int, head: int, entry: int) -> int:
 
 
 @part
-def _place_key(panels: Array, place: int, key: Array) -> None:
-    panel, column = panels[place // PANEL], place % PANEL
-    for feature in range(key.shape[0]):
-        panel[feature, column] = key[feature]
+def _place_keys(panels: Array, place: int, source: int, stride: int, count: int) -> None:
+    """The keys of LANES tokens, or of one, as columns of a panel: whole lines are written, not a number in each."""
+    panel, column, head_dim, feature = panels[place // PANEL], place % PANEL, panels.shape[1], 0
+    while count == LANES and feature + LANES <= head_dim:
+        target = panel.ctypes.data + FLOAT_BYTES * (feature * PANEL + column)
+        transpose(source + FLOAT_BYTES * feature, stride, target, PANEL)
+        feature += LANES
+    for i in range(count):
+        key = vector_at(source + FLOAT_BYTES * i * stride, head_dim)
+        for rest in range(feature, head_dim):
+            panel[rest, column + i] = key[rest]
 
 
 @part
@@ -168,7 +197,7 @@ def lay_out_past(
             key, value = p.cache[number, 0, row, head, position], p.cache[number, 1, row, head, position]
             for pair in range(half):
                 vector[pair], vector[half + pair] = key[2 * pair], key[2 * pair + 1]
-            _place_key(p.key[copy, head], p.past[PAST_PLACE, entry], vector)
+            _place_keys(p.key[copy, head], p.past[PAST_PLACE, entry], vector.ctypes.data, 0, 1)
             target = p.value[copy, head, p.past[PAST_KEY, entry]]
             for pair in range(half):
                 target[pair if p.rotary_value else 2 * pair] = value[2 * pair]
