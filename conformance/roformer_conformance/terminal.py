@@ -31,6 +31,9 @@ def usage_errors() -> Iterator[None]:
     except ImplementationDied as death:
         print(f"roformer-conformance: the implementation died: {death}", file=sys.stderr)
         raise typer.Exit(3) from death
+    except SystemExit as end:  # with code 0, a run that was never ended would look like one that conforms
+        print(f"roformer-conformance: the implementation ended the program: SystemExit {end.code!r}", file=sys.stderr)
+        raise typer.Exit(3) from end
 
 
 def exit_code(adapter: Any, conforms: bool) -> int:

@@ -38,6 +38,40 @@ class Crashing(NumpyAdapter):
         raise RuntimeError("out of order")
 
 
+class Leaving(NumpyAdapter):
+    """An implementation that ends the program it runs in, content."""
+
+    def __init__(self) -> None:
+        super().__init__("equations")
+
+    def load(self, head, config, weights, dtype):
+        """The end."""
+        raise SystemExit(0)
+
+
+class Unsupported(Exception):
+    """As an adapter that imports nothing of the suite writes it."""
+
+
+class Evading(NumpyAdapter):
+    """An implementation that calls unsupported whatever it refuses."""
+
+    def __init__(self) -> None:
+        super().__init__("equations")
+
+    def load(self, head, config, weights, dtype):
+        """The right model, whose errors are exchanged."""
+        right = super().load(head, config, weights, dtype)
+
+        def call(inputs, *, style="keywords", options=None):
+            try:
+                return right(inputs, style=style, options=options)
+            except Exception as error:
+                raise Unsupported(str(error)) from error
+
+        return call
+
+
 class Small(NumpyAdapter):
     """An implementation of little: one model, in float32, called by keywords, and without a pooler."""
 
@@ -140,6 +174,20 @@ def test_an_implementation_that_raises_fails_every_check() -> None:
     assert result.exit_code == 1
     assert "RuntimeError: out of order" in result.output
     assert " 0 " in result.output
+
+
+def test_an_implementation_that_ends_the_program_has_died() -> None:
+    """SystemExit with code 0 is not the exit code of the run, which nobody ended."""
+    result = run("check", f"{__name__}:Leaving", "--level", "smoke", "--clause", "FFN-4.1")
+    assert result.exit_code == 3
+    assert "ended the program: SystemExit 0" in result.output
+
+
+def test_bad_input_is_not_unsupported_where_good_input_is_supported() -> None:
+    """An adapter that calls every error Unsupported fails the claims about bad input; it does not get past them."""
+    result = run("check", f"{__name__}:Evading", "--level", "smoke", "--clause", "ERR-2")
+    assert result.exit_code == 1
+    assert "right values are supported" in result.output
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..precision import carried
-from ..protocol import HEADS, Array, cache_of
+from ..protocol import HEADS, Array, cache_of, is_unsupported
 from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
 from ..trial import CACHED, Trial, expect, without_warnings
@@ -288,7 +289,30 @@ def _refuses(
     inputs = {name: value for name, value in {**case.inputs(), **changes}.items() if value is not None}
     model = trial.load(case)
     with without_warnings():
-        trial.refuses(lambda: trial.call(model, inputs, style=style), argument, *mentions)
+        try:
+            trial.refuses(lambda: trial.call(model, inputs, style=style), argument, *mentions)
+        except Exception as error:
+            if is_unsupported(error):
+                expect_unsupported_anyway(trial, case, model, changes, error)
+            raise
+
+
+def expect_unsupported_anyway(
+    trial: Trial, case: Case, model: Any, changes: Mapping[str, Any], told: Exception
+) -> None:
+    """What answers bad input with Unsupported has to answer the right values of the same arguments so as well."""
+    right = {**case.inputs(), **{name: array for name, array in case.labels().items() if name in changes}}
+    right["attention_mask"] = case.attention_mask()
+    if not changes.keys() <= right.keys():
+        return
+    try:
+        trial.call(model, right)
+    except Exception as error:
+        if is_unsupported(error):
+            return
+        raise
+    names = ", ".join(changes)
+    expect(False, f"{names}: right values are supported, so that bad ones are an error and not Unsupported: {told}")
 
 
 def positions(head: str) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import Array, cache_of
+from ..protocol import Array, cache_of, is_unsupported
 from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
 from ..trial import CACHED, Trial, without_warnings
+from .errors import expect_unsupported_anyway
 
 SEVERAL: Mapping[str, Any] = {"effort": 0.2, "min_batch": 2, "min_seq_len": 2}
 CROSS: Mapping[str, Any] = {
@@ -131,7 +132,12 @@ def _refuses(trial: Trial, case: Case, changes: dict[str, Any], argument: str, *
     inputs = {name: value for name, value in {**case.inputs(), **changes}.items() if value is not None}
     model = trial.load(case)
     with without_warnings():
-        trial.refuses(lambda: trial.call(model, inputs), argument, *mentions)
+        try:
+            trial.refuses(lambda: trial.call(model, inputs), argument, *mentions)
+        except Exception as error:
+            if is_unsupported(error):
+                expect_unsupported_anyway(trial, case, model, changes, error)
+            raise
 
 
 def _written(array: Array) -> tuple[str, ...]:
