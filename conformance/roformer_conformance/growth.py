@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from .budget import FAILS_AT, judge
 from .oracle import Oracle, schema
+from .partial import Seen, lacking, present, unasked
 from .precision import carried
 from .protocol import Adapter, Array, Capabilities, Outputs, flatten
 from .records import AttentionDifference, Growth, TapError
@@ -31,6 +32,7 @@ def measure_growth(adapter: Adapter, k: float = FAILS_AT) -> Growth:
     An implementation that raises, or leaves an output out, gets a `problem` in place of numbers.
     """
     capabilities = Capabilities.of(adapter)
+    missing = lacking(capabilities)
     head, dtype = capabilities.heads[0], capabilities.dtypes[0]
     config = {**CONFIG, "is_decoder": head == "causal_lm"}
     sizes = ", ".join(f"{short}={CONFIG[name]}" for short, name in _SIZES.items())
@@ -40,8 +42,11 @@ def measure_growth(adapter: Adapter, k: float = FAILS_AT) -> Growth:
     inputs = {"input_ids": np.random.default_rng(0).integers(0, CONFIG["vocab_size"], lead)}
     try:
         model = adapter.load(head, config, {name: carried(array, dtype) for name, array in weights.items()}, dtype)
-        got = flatten(model(inputs, style="keywords", options=dict(TRACES)))
-        return _compared(Growth(head, dtype, described), got, Oracle(head, config, weights), inputs, k)
+        got = flatten(model(inputs, style="keywords", options=unasked(TRACES, missing)))
+        oracle = Oracle(head, config, weights)
+        exact = present(oracle.run(inputs, TRACES), missing)
+        runs = oracle.legitimate_runs(inputs, TRACES, dtype)
+        return _compared(Growth(head, dtype, described), Seen(got, missing), exact, runs, k)
     except Exception as error:  # whatever an implementation throws is told, and the report goes on
         return Growth(head, dtype, described, problem=f"{type(error).__name__}: {error}")
 
@@ -49,8 +54,7 @@ def measure_growth(adapter: Adapter, k: float = FAILS_AT) -> Growth:
 _SIZES = {"L": "num_hidden_layers", "H": "hidden_size", "N": "num_attention_heads", "FFN": "intermediate_size"}
 
 
-def _compared(empty: Growth, got: Outputs, oracle: Oracle, inputs: Mapping[str, Array], k: float) -> Growth:
-    exact, runs = oracle.run(inputs, TRACES), oracle.legitimate_runs(inputs, TRACES, empty.dtype)
+def _compared(empty: Growth, got: Outputs, exact: Outputs, runs: Sequence[Outputs], k: float) -> Growth:
     taps, attention = [], None
     for tap in sorted(exact, key=tap_position):
         values = [run[tap] for run in runs]

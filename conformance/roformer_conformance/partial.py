@@ -15,6 +15,10 @@ from .protocol import Capabilities, Outputs, Unsupported
 _SWITCHES = {"hidden_states": "output_hidden_states", "attentions": "output_attentions", "pooler_output": ""}
 
 
+class MissingOutput(LookupError):
+    """An output that the implementation has, and did not give."""
+
+
 class Seen(dict[str, Any]):
     """Outputs of a call; to ask for one that the implementation does not claim ends the check as not claimed."""
 
@@ -25,7 +29,7 @@ class Seen(dict[str, Any]):
     def __missing__(self, tap: str) -> Any:
         """What a check asks for by name."""
         require(tap, self.lacking)
-        raise KeyError(tap)
+        raise MissingOutput(f"{tap} is missing among the outputs, which are {', '.join(self) or 'none'}")
 
     def __contains__(self, tap: object) -> bool:
         """Whether there is such an output; one that is not claimed is neither there nor missing."""

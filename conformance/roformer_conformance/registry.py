@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from .protocol import HEADS, Capabilities
-from .strategies import Case, cases, typical_case
+from .strategies import Case, OneOf, cases, typical_case
 
 if TYPE_CHECKING:
     from .trial import Trial
@@ -66,10 +66,25 @@ class Check:
         """The cases that this check is tried on."""
         return cases(head, **self.drawn)
 
+    def ordinary(self, case: Case) -> Case | None:
+        """The case without what many implementations lack, as far as the check does not ask for it; None: it has none.
+
+        That is rotary_value and E ≠ H: what they lack must not keep them from being asked the rest.
+        """
+        changes: dict[str, Any] = {}
+        if case.config["rotary_value"] and isinstance(self.drawn.get("rotary_value", _FREE), OneOf):
+            changes["rotary_value"] = False
+        if not {"projected", "embedding_size"} & self.drawn.keys():
+            changes["embedding_size"] = case.config["hidden_size"]
+        return None if changes.items() <= case.config.items() else case.with_config(**changes)
+
     def typical(self, head: str, seed: int) -> Case:
         """The case that this check is tried on first."""
         return typical_case(seed, head, **self.drawn)
 
+
+# What a check says of a field that it says nothing of.
+_FREE = OneOf((False, True))
 
 _CHECKS: dict[str, Check] = {}
 

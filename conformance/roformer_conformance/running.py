@@ -14,6 +14,7 @@ from hypothesis import seed as hypothesis_seed
 
 from .budget import FAILS_AT
 from .levels import examples
+from .partial import MissingOutput
 from .planning import Job
 from .protocol import Adapter, ImplementationDied, is_unsupported
 from .records import Record
@@ -118,7 +119,11 @@ class _Attempts:
 
     def __call__(self, case: Case) -> None:
         """Try the check on one case."""
-        self.count += 1
+        if not self._tried(case) and (ordinary := self.check.ordinary(case)):
+            self._tried(ordinary)
+
+    def _tried(self, case: Case) -> bool:
+        """Whether the case asks for nothing that is unsupported."""
         own_case: Any = getattr(self.trial.adapter, "own_case", None)
         try:
             self.latest = case if own_case is None else own_case(self.check, case)
@@ -128,9 +133,12 @@ class _Attempts:
             raise _Ended(str(death)) from death
         except Exception as error:
             if not is_unsupported(error):
+                self.count += 1
                 raise
             self.unsupported = str(error) or "what it raised Unsupported for"
-            self.count -= 1
+            return False
+        self.count += 1
+        return True
 
     def result(self, attempt: Callable[[], None]) -> tuple[Case | None, str]:
         """The case that `attempt` ended with, and why it failed; "" when it did not."""
@@ -138,7 +146,7 @@ class _Attempts:
             attempt()
         except _Ended as death:
             return self.latest, str(death)
-        except Violation as violation:
+        except (Violation, MissingOutput) as violation:
             return self.latest, str(violation)
         except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
             return self.latest, f"{type(error).__name__}: {error}\n{_last_frames(error)}"

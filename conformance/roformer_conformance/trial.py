@@ -17,7 +17,17 @@ from .budget import FAILS_AT, Verdict, judge, judge_carefully
 from .oracle import Oracle, schema, trained_weights
 from .partial import Seen, askable, kind_of, lacking
 from .precision import carried, is_half, rounded
-from .protocol import Adapter, Array, Capabilities, Model, Outputs, Unsupported, flatten
+from .protocol import (
+    Adapter,
+    Array,
+    Capabilities,
+    ImplementationDied,
+    Model,
+    Outputs,
+    Unsupported,
+    flatten,
+    is_unsupported,
+)
 from .resources import scratch
 from .strategies import Case
 from .weights import TRAINED, draw_weights
@@ -100,8 +110,6 @@ class Trial:
 
     def call(self, model: Model, inputs: Mapping[str, Any], style: str = "keywords", **options: Any) -> Outputs:
         """The model's outputs, tuples spread out into `hidden_states.0`, …"""
-        if not self.lacking:
-            return flatten(model(inputs, style=style, options=options))
         outputs = model(inputs, style=style, options=askable(options, self.lacking))
         return Seen(flatten(outputs), self.lacking)
 
@@ -267,6 +275,11 @@ class Trial:
         except (ValueError, TypeError) as error:
             missing = [" or ".join(words) for words in wanted if not any(word in str(error) for word in words)]
             expect(not missing, f"the error for {what} does not mention {', '.join(missing)}: {error}")
+        except Exception as error:
+            if is_unsupported(error) or isinstance(error, ImplementationDied):
+                raise
+            got = f"{type(error).__name__}: {error}"
+            raise Violation(f"{what}: expected a ValueError or TypeError that mentions {told}, got {got}") from error
         else:
             raise Violation(f"{what}: expected an error that mentions {told}, got a result")
 

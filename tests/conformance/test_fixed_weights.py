@@ -179,3 +179,14 @@ def test_a_bound_adapter_goes_to_workers(checkpoint: Path) -> None:
     maker, arguments = bound.__reduce__()
     assert maker(*arguments).checkpoint.folder == bound.checkpoint.folder
     assert bound.prepare() == 0.0
+
+
+def test_a_large_vocabulary_is_not_asked_for_in_small_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids that a type cannot hold are not cast to it, where they would become other ids."""
+    monkeypatch.setitem(CONFIG, "vocab_size", 300)
+    made = drawn(1)
+    monkeypatch.setattr(Exported, "inside", made, raising=False)
+    save_file({f"roformer.{name}": array for name, array in made["base"].items()} | made["masked_lm"],
+              tmp_path / "model.safetensors")  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    assert checked(Exported(), tmp_path, "IN-4.2/integer-types").conforms

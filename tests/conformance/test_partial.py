@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import roformer_conformance
+from roformer_conformance.growth import measure_growth
 from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities, is_unsupported
 from roformer_conformance.registry import all_checks
@@ -110,6 +111,80 @@ def test_an_exception_of_that_name_is_not_claimed() -> None:
     assert set(statuses(Refusing("equations"), "CFG-2.1", "FFN-4.1").values()) == {"not_claimed"}
     assert verify_vector(Refusing("equations"), load_vectors()[0], "float64").status == "not_claimed"
     assert is_unsupported(roformer_conformance.Unsupported("why"))
+
+
+class Ordinary(NumpyAdapter):
+    """Can neither turn values nor project embeddings, as most implementations."""
+
+    def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+        """The model, if it is an ordinary one."""
+        if config.get("rotary_value") or config["embedding_size"] != config["hidden_size"]:
+            raise Unsupported("rotary_value or E != H")
+        return super().load(head, config, weights, dtype)
+
+
+def test_who_lacks_switches_is_asked_everything_that_is_not_about_them() -> None:
+    """A case that draws them is tried without; a check that asks for them is not claimed."""
+    found = statuses(Ordinary("equations"), "MASK", "ROT-1", "ROT-2", "EMB-1", "NUM-1.1/parity")
+    about = {"ROT-2.4/value-turns", "ROT-2.6/left-padding-with-value", "EMB-1.2/projection"}
+    left = {identifier for (identifier, _), status in found.items() if status != "passed"}
+    assert about < left
+    assert {found[(name, "base")] for name in about} == {"not_claimed"}
+    assert not [identifier for identifier in left if identifier.startswith("MASK")]
+    assert "NUM-1.1/parity" not in left
+
+
+def test_one_row_of_one_token_is_judged_without_a_pooler() -> None:
+    """What is not claimed is not missing."""
+    adapter = Lacking()
+    jobs = plan([all_checks()["OUT-1.6/shapes-of-one"]], Capabilities.of(adapter))
+    assert "base" in {job.head for job in jobs}
+    assert {run_job(adapter, job, "smoke", 0).status for job in jobs} == {"passed"}
+
+
+def test_an_output_that_should_be_there_is_called_missing() -> None:
+    """No trace of the suite's own code instead."""
+
+    class WithoutLoss(NumpyAdapter):
+        def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+            """A model that never returns a loss."""
+            model = super().load(head, config, weights, dtype)
+
+            def call(inputs: Any, *, style: str, options: Any) -> Any:
+                return {name: value for name, value in model(inputs, style=style, options=options).items()
+                        if name != "loss"}  # fmt: skip
+
+            return call
+
+    adapter = WithoutLoss("equations")
+    job = next(job for job in plan(all_checks().values(), Capabilities.of(adapter)) if job.check.id == "LOSS-1.3/mean")
+    assert run_job(adapter, job, "smoke", 0).message.startswith("loss is missing among the outputs, which are logits")
+
+
+def test_an_error_of_another_kind_is_told_as_one() -> None:
+    """What should have been a ValueError is named beside what it was."""
+
+    class Raising(NumpyAdapter):
+        def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+            """A model that fails somewhere inside."""
+
+            def call(inputs: Any, *, style: str, options: Any) -> Any:
+                raise RuntimeError("size of tensor a must match b")
+
+            return call
+
+    adapter = Raising("equations")
+    job = next(job for job in plan(all_checks().values(), Capabilities.of(adapter)) if job.check.id == "ERR-1/neither")
+    message = run_job(adapter, job, "smoke", 0).message
+    assert "expected a ValueError or TypeError that mentions" in message
+    assert "got RuntimeError: size of tensor a must match b" in message
+
+
+def test_a_page_draws_the_errors_of_who_shows_no_layers() -> None:
+    """By the outputs that there are."""
+    growth = measure_growth(Lacking())
+    assert not growth.problem
+    assert [tap.tap for tap in growth.taps] == ["last_hidden_state"]
 
 
 def test_the_three_are_there_unless_said_otherwise() -> None:

@@ -37,6 +37,19 @@ def test_each_check_is_an_item_with_its_id(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*FAILED*test_my_roformer*NUM-1.1/parity*base-float32*"])
 
 
+def test_what_is_not_claimed_is_skipped(pytester: pytest.Pytester) -> None:
+    """With what is lacking, and neither as a pass nor as a failure."""
+    refusing = TEST_FILE.replace(
+        "        return super()", '        if config["rotary_value"]:\n            raise Unsupported("rotary_value")\n'
+        "        return super()",
+    ).replace("class Causal", "class Unsupported(Exception):\n    pass\n\n\nclass Causal")  # fmt: skip
+    pytester.makepyfile(refusing)
+    result = pytester.runpytest_subprocess("-q", "-rs", "-p", "no:cacheprovider", "-k", "value-turns")
+    assert result.parseoutcomes()["skipped"] == 1
+    assert result.parseoutcomes().get("failed", 0) == 0
+    result.stdout.fnmatch_lines(["*not claimed: needs rotary_value*"])
+
+
 def test_expected_failures_name_a_check_and_a_reason(tmp_path: Path) -> None:
     """A list of expected failures is strict: an id that matches nothing is an error."""
     path = tmp_path / "xfails.toml"
@@ -83,7 +96,7 @@ def test_a_result_lists_its_records_by_status() -> None:
     result = check_implementation(NumpyAdapter("equations"), level="smoke", clauses=["NUM-1"])
     assert result.conforms
     assert not result.failed
-    assert {record.clause.partition("-")[0] for record in result.passed} == {"NUM", "TRAIN"}  # gradients bear on it
+    assert {record.clause.partition("-")[0] for record in result.passed} >= {"NUM", "TRAIN"}  # gradients bear on it
     assert all(record.id.startswith(record.clause) for record in result.passed)
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from ..protocol import AdapterError, find_adapter
 from ..terminal import exit_code, usage_errors
 from .adapter import ProcessAdapter
-from .rehearsal import rehearse
+from .rehearsal import LOADS, rehearse
 
 COLORS = {"passed": "green", "failed": "red", "unsupported": "yellow"}
 
@@ -33,6 +33,10 @@ def protocol(
         table.add_row(Text(step.name), Text(step.status, style=COLORS[step.status]), Text(step.detail))
     console.print(table)
     failed = sum(step.status == "failed" for step in steps)
-    verdict = f"fails {failed} of {len(steps)}" if failed else "speaks the protocol"
-    console.print(Text(f"{adapter.name} {adapter.version} {verdict}", style="bold red" if failed else "bold green"))
-    raise typer.Exit(exit_code(adapter, not failed))
+    loaded = any(step.status == "passed" and step.name.startswith(LOADS) for step in steps)
+    speaks = loaded and not failed
+    verdict = (
+        "speaks the protocol" if speaks else f"fails {failed} of {len(steps)}" if failed else "has loaded no model"
+    )
+    console.print(Text(f"{adapter.name} {adapter.version} {verdict}", style="bold green" if speaks else "bold red"))
+    raise typer.Exit(exit_code(adapter, speaks))

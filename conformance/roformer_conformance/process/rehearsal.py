@@ -14,6 +14,9 @@ from ..trial import Trial
 from .adapter import ProcessAdapter
 from .child import PATIENCE
 
+# How the names of those steps begin that load a model of a head.
+LOADS = "load, call "
+
 # An output that every model of a head has.
 _MAIN = {"base": "last_hidden_state", "question_answering": "start_logits"}
 
@@ -61,7 +64,7 @@ def _tried(name: str, attempt: Callable[[], str]) -> Step:
 def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[tuple[str, Callable[[], str]]]:
     for dtype in capabilities.dtypes:
         for head in capabilities.heads:
-            yield f"load, call {head} {dtype}", partial(_call, Trial(adapter, dtype), _case(head), "keywords")
+            yield f"{LOADS}{head} {dtype}", partial(_call, Trial(adapter, dtype), _case(head), "keywords")
     trial, case = Trial(adapter, capabilities.dtypes[0]), _case(capabilities.heads[0])
     for style in capabilities.call_styles:
         yield f"call as {style}", partial(_call, trial, case, style)
@@ -84,7 +87,11 @@ def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[t
 
 
 def _case(head: str) -> Case:
-    return typical_case(0, head, masks=("none",), min_heads=2, num_labels=2, is_decoder=head in ("base", "causal_lm"))
+    """An ordinary RoFormer, which everybody can load."""
+    return typical_case(
+        0, head, masks=("none",), min_heads=2, num_labels=2, is_decoder=head in ("base", "causal_lm"),
+        rotary_value=False, projected=False,
+    )  # fmt: skip
 
 
 def _call(trial: Trial, case: Case, style: str) -> str:
