@@ -125,6 +125,7 @@ class _Attempts:
     def _tried(self, case: Case) -> bool:
         """Whether the case asks for nothing that is unsupported."""
         own_case: Any = getattr(self.trial.adapter, "own_case", None)
+        self.count += 1
         try:
             self.latest = case if own_case is None else own_case(self.check, case)
             self.check.function(self.trial, self.latest)
@@ -133,11 +134,10 @@ class _Attempts:
             raise _Ended(str(death)) from death
         except Exception as error:
             if not is_unsupported(error):
-                self.count += 1
                 raise
             self.unsupported = str(error) or "what it raised Unsupported for"
+            self.count -= 1
             return False
-        self.count += 1
         return True
 
     def result(self, attempt: Callable[[], None]) -> tuple[Case | None, str]:
