@@ -144,7 +144,7 @@ def test_entries_about_checks_that_are_not_run_are_left_out_of_a_profile_and_ref
     """A profile is about every head and clause; a list of one's own that names nothing has rotted."""
     adapter = find_adapter("numpy-equations")
     assert check_implementation(adapter, level="smoke", clauses=["ERR-2"], profile="transformers-tf-4.37").conforms
-    with pytest.raises(ExpectationError, match="no check that is run is called 'EMB-1.1/no-such-check'"):
+    with pytest.raises(ExpectationError, match=r"no check that is run is called .EMB-1\.1/no-such-check"):
         check_implementation(
             adapter,
             level="smoke",
