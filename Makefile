@@ -22,6 +22,7 @@ demo: $(STAMP) ## check the kernels against the contract, then text in, numbers 
 	$(BIN)/roformer-conformance check numpy --level default
 	$(BIN)/python docs/examples/first_sentence.py
 	$(BIN)/roformer fill-mask tang-mini '床前[MASK]月光'
+	$(BIN)/roformer generate tang-mini-writer 床前明月
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n auto
