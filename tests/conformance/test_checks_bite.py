@@ -408,6 +408,10 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "LIFE-4.1/every-field": ("saving_loses_extras saving_loses_dropout", "after save and load"),
     "LIFE-4.1/saved-again": ("one_folder_one_model", "saved into the folder"),
     "LIFE-4.1/backbone-of-a-head": ("base_knows_no_prefix", "word_embeddings"),
+    "HEAD-7.3/pruned-twice": ("the_last_pruning_is_saved", "pruned twice"),
+    "HEAD-8.3/resized-and-saved": ("resizing_unties", "after save and load"),
+    "LIFE-6.3/other-fields": ("labels_alone_override", "loaded with"),
+    "LIFE-6.2/drawn-not-zero": ("missing_heads_are_zero", "everywhere"),
     "LIFE-6.2/head-on-a-base-model": ("heads_need_their_prefix", "word_embeddings"),
 }
 PAIRS = [(identifier, name) for identifier, (names, _) in BITTEN_BY.items() for name in names.split()]

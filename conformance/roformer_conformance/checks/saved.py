@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..protocol import Array, Capabilities, Model, Outputs, Unsupported
-from ..registry import LOSS_HEADS, check
+from ..registry import LANGUAGE_HEADS, LOSS_HEADS, check
 from ..resources import scratch
-from ..strategies import Case
-from ..trial import TRACES, Trial, without_warnings
+from ..strategies import Case, OneOf
+from ..trial import TRACES, Trial, expect, without_warnings
 
 STATES: Mapping[str, Any] = {"output_hidden_states": True}
 # No field that shows in what a model returns has its default value.
@@ -98,3 +98,49 @@ def _labels(case: Case) -> dict[str, Array]:
 def _save(model: Model, folder: Any) -> None:
     saved: Any = model
     saved.save(folder)
+
+
+@check("HEAD-7.3", "pruned-twice", effort=0.3, needs=("pruning", "saving"), min_heads=3, also=("HEAD-7.2",),
+       num_hidden_layers=2)  # fmt: skip
+def both_prunings_survive_saving(trial: Trial, case: Case) -> None:
+    """Heads that were taken out in two calls, of one layer and of two, are all out after save and load."""
+    model: Any = trial.load(case)
+    model.prune_heads({0: [0]})
+    model.prune_heads({0: [2], 1: [1]})
+    expected = trial.call(model, case.inputs(), **TRACES)
+    got = trial.call(trial.reload(case, model), case.inputs(), **TRACES)
+    trial.equals("pruned twice, after save and load", got, expected)
+
+
+@check("HEAD-8.3", "resized-and-saved", heads=LANGUAGE_HEADS, effort=0.3, needs=("resizing", "saving"),
+       also=("HEAD-8.1", "HEAD-8.2", "LIFE-4.1"), tie_word_embeddings=OneOf((False, True)))  # fmt: skip
+def a_resized_model_survives_saving(trial: Trial, case: Case) -> None:
+    """After save and load a grown vocabulary gives the same finite logits for old and new words, tied or not."""
+    model: Any = trial.load(case)
+    size = case.config["vocab_size"] + 5
+    model.resize_token_embeddings(size)
+    inputs = case.inputs()
+    inputs["input_ids"].flat[-1] = size - 1
+    expected = trial.call(model, inputs, **TRACES)
+    expect(bool(np.isfinite(expected["logits"]).all()), f"logits are not finite after growing to {size} words")
+    got = trial.call(trial.reload(case.with_config(vocab_size=size), model), inputs, **TRACES)
+    trial.equals(f"grown to {size} words, after save and load", got, expected)
+
+
+@check("LIFE-6.3", "other-fields", effort=0.3, needs=("saving", "overrides"), is_decoder=False, min_seq_len=3)
+def every_field_can_be_overridden(trial: Trial, case: Case) -> None:
+    """Keywords at load override any field: activation, rotary_value and extras are those of a model made with them."""
+    fields = {"hidden_act": "relu", "rotary_value": not case.config["rotary_value"], "output_hidden_states": True}
+    got = trial.call(trial.reload(case, trial.load(case), **fields), case.inputs())
+    made = trial.load(case.with_config(**fields), trial.weights(case))
+    trial.equals(f"loaded with {', '.join(fields)}", got, trial.call(made, case.inputs()))
+
+
+@check("LIFE-6.2", "drawn-not-zero", heads=LOSS_HEADS, effort=0.3, min_seq_len=3, masks=("none",))
+def a_missing_head_is_drawn(trial: Trial, case: Case) -> None:
+    """A head that is missing is drawn: its logits are not all the same number."""
+    backbone = {name: array for name, array in trial.weights(case).items() if name.startswith("roformer.")}
+    with without_warnings():
+        got = trial.call(trial.load(case, backbone), case.inputs())
+    for tap in (tap for tap in got if tap.endswith("logits")):
+        expect(float(np.ptp(got[tap])) > 0.0, f"{tap} is {got[tap].flat[0]!r} everywhere without the head's tensors")

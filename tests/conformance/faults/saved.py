@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import numpy as np
 from safetensors.numpy import load_file
 
+from roformer_conformance.oracle import schema
 from roformer_numpy.adapter import NumpyModel
+from roformer_numpy.components import EQUATIONS
 
-from .making import Fault, fault
+from .making import Call, Fault, fault
 
 
 class _Loading(Fault):
@@ -72,3 +76,66 @@ class BaseKnowsNoPrefix(_Loading):
     def look(self, head: str, names: list[str]) -> None:
         if head == "base" and any(name.startswith("roformer.") for name in names):
             raise KeyError("embeddings.word_embeddings.weight")
+
+
+@fault
+class TheLastPruningIsSaved(Fault):
+    """A folder names the heads of the last pruning alone: those of an earlier one are there again."""
+
+    def __init__(self) -> None:
+        super().__init__(methods={"prune_heads": _pruned, "save": _saved_last})
+
+
+def _pruned(model: Any, heads: Any) -> None:
+    model.memory.setdefault("whole", (model.model.config, model.model.to_weights()))
+    model.memory["last"] = heads
+    NumpyModel.prune_heads(model, heads)
+
+
+def _saved_last(model: Any, path: Any) -> None:
+    if "whole" not in model.memory:
+        NumpyModel.save(model, path)
+        return
+    config, weights = model.memory["whole"]
+    own = type(model.model).from_weights(config, weights, dtype=model.model.dtype, components=EQUATIONS)
+    own.prune_heads(model.memory["last"])
+    own.save_pretrained(path)
+
+
+@fault
+class ResizingUnties(Fault):
+    """Resizing leaves a tied head with a matrix of its own, 0 for new words."""
+
+    def __init__(self) -> None:
+        super().__init__(methods={"resize_token_embeddings": _untied})
+
+
+def _untied(model: Any, size: int) -> None:
+    old = model.model.weights.embeddings.word
+    NumpyModel.resize_token_embeddings(model, size)
+    weights = model.model.weights
+    if getattr(weights.head, "decoder", old) is None:
+        own = np.zeros((size, old.shape[1]), old.dtype)
+        own[: len(old)] = old[:size]
+        model.model.weights = dataclasses.replace(weights, head=dataclasses.replace(weights.head, decoder=own))
+
+
+@fault
+class LabelsAloneOverride(Fault):
+    """Of keywords at loading num_labels is read, and nothing else."""
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        kept = {name: value for name, value in overrides.items() if name in ("num_labels", "honour_call_flags")}
+        return super().load_saved(head, path, dtype, **kept)
+
+
+@fault
+class MissingHeadsAreZero(Fault):
+    """A head that is missing is 0, so that every class scores alike."""
+
+    def loads(self, head: str, config: Call, weights: Call) -> tuple[Call, Call]:
+        if head == "base" or not all(name.startswith("roformer.") for name in weights):
+            return config, weights
+        shapes = schema(config, head)
+        fresh = {name: np.zeros(shape) for name, shape in shapes.items() if not name.startswith("roformer.")}
+        return config, {**fresh, **weights}
