@@ -237,7 +237,20 @@ def test_the_committed_pages_are_what_the_command_writes() -> None:
     for summary in summaries:
         page = DOCS / f"{summary['implementation']}.md"
         assert page.read_text(encoding="utf-8") == tables.page(summary)
-    assert {peer.name for peer in PEERS} <= {summary["implementation"] for summary in summaries}
+    named = {summary["implementation"] for summary in summaries}
+    assert {peer.name for peer in PEERS} | {"numpy"} <= named
+
+
+def test_our_own_rows_stand_first_with_the_name_that_commands_take() -> None:
+    """The same counting for everybody; who has no title is shown by name."""
+    shown = {"version": "1", "families": {"MASK": {"passed": 3}}, "level": "smoke", "date": "today", "link": ""}
+    rows = [
+        {**shown, "implementation": "numpy", "title": summary_module.OURS["numpy"]},
+        {**shown, "implementation": "mine", "title": "mine"},
+    ]
+    lines = tables.table(rows, "").splitlines()
+    assert lines[2] == "| This project: engine and numba kernels, `numpy` 1 | ✓ 3 | smoke, today |"
+    assert lines[3] == "| `mine` 1 | ✓ 3 | smoke, today |"
 
 
 def test_a_result_becomes_a_row_a_page_and_no_path_of_a_machine(tmp_path: Path) -> None:
