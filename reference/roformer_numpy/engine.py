@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from .encoder import Encoded
 from .errors import InputError
 from .inputs import Cache, Inputs
 from .mapped import release
+from .packed_files import kept
 from .weights import Array, Dense, Layer, LayerNorm, Weights, map_leaves
 
 THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
@@ -122,17 +123,16 @@ class Engine:
         norm: LayerNorm[Array] | None = None,
     ) -> Array:  # fmt: skip
         """`stored` is the array of the weights that `kernel` views."""
-        dense = _kernels().dense
         with _packing[0]:
             packed = self._dense.get(id(bias))  # the engine keeps the weights, so the number stays this array's
             if packed is None:
                 for array in (stored, bias):
                     _freeze(array)
-                packed = self._dense[id(bias)] = dense.PackedDense.of(kernel, bias, release, thread_count())
+                packed = self._dense[id(bias)] = _packed_dense(kernel, bias)
                 release(stored)
         threads = 1 if x.size * packed.width < SERIAL_WORK else thread_count()
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
-        return dense.run_dense(x, packed, threads, activation, with_norm)
+        return _kernels().dense.run_dense(x, packed, threads, activation, with_norm)
 
     def _run(self, embedded: Array, tokens: Any, positions: int, keep: bool, cache: Array | None = None) -> Array:
         """The states of all tokens: of every layer (layers + 1, tokens, H), or of the last one (1, tokens, H)."""
@@ -177,7 +177,26 @@ class Engine:
         for layer in self.weights.encoder:  # changed in place, they would no longer be what was packed
             map_leaves(lambda _name, array: _freeze(array), layer)
         config, layers = self.config, _released_after(self.weights.encoder)
-        return _kernels().model.pack_layers(layers, config.head_dim, config.rotary_value, thread_count())
+        settings = (config.head_dim, config.rotary_value)
+
+        def found(layer: Layer[Array], pack: Callable[[], list[Array]]) -> list[Array]:
+            leaves: list[Array] = []
+            map_leaves(lambda _name, array: leaves.append(array), layer)
+            return kept(leaves, ("layer", *settings), pack)
+
+        return _kernels().model.pack_layers(layers, *settings, thread_count(), found)
+
+
+def _packed_dense(kernel: Array, bias: Array) -> Any:
+    """A PackedDense, whose panels may lie in a file."""
+    made = _kernels().dense.PackedDense
+
+    def pack() -> list[Array]:
+        packed = made.of(kernel, bias, release, thread_count())
+        return [packed.panels, packed.bias]
+
+    panels, lengthened = kept((kernel, bias), ("dense",), pack)
+    return made(panels, np.array(lengthened), len(bias))  # compiled code knows a bias that may be written to
 
 
 def _released_after(layers: Iterable[Layer[Array]]) -> Iterator[Layer[Array]]:

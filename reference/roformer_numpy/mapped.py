@@ -24,6 +24,12 @@ HEADER_SIZE = 8
 POSSIBLE = os.name != "nt" and sys.byteorder == "little"
 
 
+class _File(mmap.mmap):
+    """A mapped file that says which one it is: device, inode, size, when it was written to and when changed at all."""
+
+    identity: tuple[int, ...]
+
+
 def mapped_tensors(path: Path) -> dict[str, Array]:
     """The tensors of a sound safetensors file that can be used as they lie in it, read-only.
 
@@ -38,7 +44,9 @@ def mapped_tensors(path: Path) -> dict[str, Array]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(HEADER_SIZE), "little")
         header: dict[str, Any] = json.loads(file.read(length))
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        content = _File(file.fileno(), 0, access=mmap.ACCESS_READ)
+        status = os.fstat(file.fileno())
+    content.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     found = {}
     for name, entry in header.items():
         kind = KINDS.get(entry.get("dtype", ""))
@@ -53,6 +61,15 @@ def mapped_tensors(path: Path) -> dict[str, Array]:
 def is_mapped(array: Array) -> bool:
     """Whether the array lies in a file."""
     return _content(array) is not None
+
+
+def place(array: Array) -> tuple[Any, ...] | None:
+    """Which file the array lies in and where; None where it lies in memory."""
+    content = _content(array)
+    if not isinstance(content, _File):
+        return None
+    start = array.ctypes.data - np.frombuffer(content, np.uint8).ctypes.data
+    return (*content.identity, start, array.shape, array.strides)
 
 
 def release(array: Array) -> None:

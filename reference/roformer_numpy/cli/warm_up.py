@@ -1,19 +1,54 @@
-"""roformer warm-up: compile ahead, so that no first call has to wait."""
+"""roformer warm-up: compile ahead, so that no first call has to wait, and keep packed weights for those who ask."""
 
 from __future__ import annotations
 
-from .app import app, console
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import packed_files
+from ..errors import InputError
+from .app import app, console, usage_errors
+
+LIMIT = f"{packed_files.LIMIT / 1e9:.0f} GB"
 
 
-@app.command("warm-up", epilog="Example: roformer warm-up")
-def warm_up_command() -> None:
+@app.command("warm-up", epilog="Example: roformer warm-up, or roformer warm-up model-dir")
+def warm_up_command(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model folder with float32 safetensors, whose packed weights are kept.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all packed weights first.")] = False,
+) -> None:
     """Compile all kernels, their gradients and the engine for this processor, or find that they are."""
     from ..kernels import warm_up, warm_up_engine
     from ..kernels.cache import cache_folder
     from ..kernels.gradients.warming import warm_up_gradients
 
+    if clear:
+        console.print(f"{packed_files.clear() / 1e6:.0f} MB of packed weights deleted.", highlight=False)
     with console.status("compiling for this processor, half a minute or less"):
         seconds = warm_up() + warm_up_gradients() + warm_up_engine()
     folder = cache_folder()
     kept = f"kept in {folder}" if folder else "not kept: there is no folder that only this user can write to"
     console.print(f"Ready after {seconds:.1f} s; compiled code is {kept}.", highlight=False, soft_wrap=True)
+    if model is not None:
+        with usage_errors(), console.status("packing"):
+            _keep_packed(model)
+
+
+def _keep_packed(folder: Path) -> None:
+    from ..models import RoFormerForMaskedLM
+
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if weights > packed_files.LIMIT:
+        raise InputError(f"{folder} holds {weights / 1e9:.1f} GB of weights, more than {LIMIT} are never kept packed")
+    with packed_files.making(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="roformer_numpy")
+        RoFormerForMaskedLM.from_pretrained(folder)([[0]])
+    console.print(
+        f"{packed_files.bytes_kept() / 1e6:.0f} MB of packed weights in {packed_files.folder()}; "
+        f"of more than {LIMIT} those used longest ago are deleted.", highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -98,7 +98,13 @@ class KernelCache:
 
 def cache_folder() -> Path | None:
     """ROFORMER_CACHE_DIR or the folder of the user's caches; None where that cannot be trusted."""
-    return _prepared(os.environ.get(VARIABLE) or platformdirs.user_cache_dir("roformer-reference", appauthor=False))
+    return trusted_folder(f"numba-{numba.__version__}-numpy-{np.__version__}")
+
+
+def trusted_folder(name: str) -> Path | None:
+    """A folder in there that only this user can write to."""
+    root = os.environ.get(VARIABLE) or platformdirs.user_cache_dir("roformer-reference", appauthor=False)
+    return _prepared(root, name)
 
 
 @functools.cache
@@ -116,8 +122,8 @@ def source_stamp() -> str | None:
 
 
 @functools.cache
-def _prepared(root: str) -> Path | None:
-    folder = Path(root) / f"numba-{numba.__version__}-numpy-{np.__version__}"
+def _prepared(root: str, name: str) -> Path | None:
+    folder = Path(root) / name
     try:
         for path in (folder.parent, folder):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -32,6 +33,10 @@ SET_FLOATS, EXTRA_FLOATS = 1024, 16
 _NO_CACHE = np.empty((0, 2, 0, 0, 0, 0), np.float32)
 
 
+# Has the packed arrays of a layer, or packs them.
+Keeper = Callable[[Layer[Array], Callable[[], list[Array]]], list[Array]]
+
+
 @dataclass(frozen=True)
 class PackedLayers:
     """Packed weights of all layers: their addresses, and the arrays that keep those valid."""
@@ -43,12 +48,14 @@ class PackedLayers:
     widths: Widths
 
 
-def pack_layers(layers: Iterable[Layer[Array]], head_dim: int, rotary_value: bool, threads: int = 1) -> PackedLayers:
-    """Pack the weights of all layers; the tree is not needed afterwards."""
+def pack_layers(
+    layers: Iterable[Layer[Array]], head_dim: int, rotary_value: bool, threads: int = 1, kept: Keeper | None = None
+) -> PackedLayers:
+    """Pack the weights of all layers; the tree is not needed afterwards. `kept` may have the arrays of a layer."""
     rows, arrays, widths = [], [], []
     for layer in layers:
-        attention = _attention(layer.attention, head_dim, rotary_value, threads)
-        parts = [*attention, *_feed_forward(layer.feed_forward, threads)]
+        pack = partial(_parts, layer, head_dim, rotary_value, threads)
+        parts = kept(layer, pack) if kept else pack()
         arrays += parts
         widths.append(layer.attention.query.kernel.shape[1])
         rows.append([*(part.ctypes.data for part in parts), widths[-1] // head_dim])
@@ -56,6 +63,12 @@ def pack_layers(layers: Iterable[Layer[Array]], head_dim: int, rotary_value: boo
     addresses = np.array(rows, np.int64)
     assert addresses.shape[1] == len(FIELDS)
     return PackedLayers(addresses, tuple(arrays), hidden, inner, _widths(max(widths), head_dim, hidden, inner))
+
+
+def _parts(layer: Layer[Array], head_dim: int, rotary_value: bool, threads: int) -> list[Array]:
+    """All fields but the last."""
+    attention = _attention(layer.attention, head_dim, rotary_value, threads)
+    return [*attention, *_feed_forward(layer.feed_forward, threads)]
 
 
 def _widths(width: int, head_dim: int, hidden: int, inner: int) -> Widths:
