@@ -213,3 +213,38 @@ def test_weights_in_memory_leave_no_file(home: Path) -> None:
     with packed_files.making():
         RoFormerForMaskedLM(CONFIG)(IDS)
     assert not list(home.iterdir())
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`roformer warm-up` with its arguments, compiling left out."""
+    testing, app = pytest.importorskip("typer.testing"), pytest.importorskip("roformer_numpy.cli").app
+    for name in ("warm_up", "warm_up_engine"):
+        monkeypatch.setattr(f"roformer_numpy.kernels.{name}", lambda: 0.0)
+    monkeypatch.setattr("roformer_numpy.kernels.gradients.warming.warm_up_gradients", lambda: 0.0)
+    runner = testing.CliRunner()
+    return lambda *arguments: runner.invoke(app, ["warm-up", *map(str, arguments)], env={"COLUMNS": "300"})
+
+
+def test_warm_up_keeps_the_packed_weights_of_a_model(
+    home: Path, model: Path, packings: list[Any], command: Callable[..., Any]
+) -> None:
+    """It says how many there are and where; `--clear` deletes them."""
+    done = command(model)
+    assert done.exit_code == 0, done.output
+    assert str(home) in done.output
+    packings.clear()
+    logits(model)
+    assert not packings
+    assert command("--clear").exit_code == 0
+    assert not list(home.iterdir())
+
+
+def test_warm_up_refuses_what_there_is_no_room_for(
+    home: Path, model: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model above the limit, and a folder that is none, end with code 2 and a line that says why."""
+    assert command(model / "missing").exit_code == 2
+    monkeypatch.setattr(packed_files, "LIMIT", 1000)
+    assert command(model).exit_code == 2
+    assert not list(home.iterdir())
