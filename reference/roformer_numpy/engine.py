@@ -108,6 +108,10 @@ class Engine:
         # copies: somebody who keeps one sequence does not keep them all
         return [part.copy() for part in np.split(states, np.cumsum(lengths)[:-1])]
 
+    def continuation(self, rows: int, room: int) -> Continuation:
+        """What computes rows of up to `room` columns a few columns at a time."""
+        return Continuation(self, _kernels().model.memory_for(self._layers, rows, room), room)
+
     def dense(
         self, x: Array, weights: Dense[Array], activation: str = "", norm: LayerNorm[Array] | None = None
     ) -> Array:
@@ -134,7 +138,10 @@ class Engine:
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
         return _kernels().dense.run_dense(x, packed, threads, activation, with_norm)
 
-    def _run(self, embedded: Array, tokens: Any, positions: int, keep: bool, cache: Array | None = None) -> Array:
+    def _run(
+        self, embedded: Array, tokens: Any, positions: int, keep: bool, cache: Array | None = None,
+        memory: Array | None = None,
+    ) -> Array:  # fmt: skip
         """The states of all tokens: of every layer (layers + 1, tokens, H), or of the last one (1, tokens, H)."""
         config, layers, states = self.config, self._layers, embedded[None]
         if keep:
@@ -144,7 +151,7 @@ class Engine:
         threads = 1 if work < SERIAL_WORK else thread_count()
         _kernels().model.run_layers(
             layers, states, tokens, self._rotation(positions), config.layer_norm_eps, config.rotary_value,
-            config.hidden_act, threads, cache,
+            config.hidden_act, threads, cache, memory,
         )  # fmt: skip
         return states
 
@@ -197,6 +204,27 @@ def _packed_dense(kernel: Array, bias: Array) -> Any:
 
     panels, lengthened = kept((kernel, bias), ("dense",), pack)
     return made(panels, np.array(lengthened), len(bias))  # compiled code knows a bias that may be written to
+
+
+class Continuation:
+    """A causal batch computed column after column; keys and values stay where attention reads them."""
+
+    def __init__(self, engine: Engine, memory: Array, room: int) -> None:
+        self._engine, self._memory, self._room, self._columns = engine, memory, room, 0
+
+    def last_states(self, ids: Array, mask: Array) -> Array:
+        """The last states of the last column, (batch, 1, H).
+
+        Args:
+            ids: all columns, (batch, columns); those of earlier calls are not computed again.
+            mask: which tokens are visible, bool (batch, columns); all of the last column are.
+        """
+        first, self._columns = self._columns, ids.shape[1]
+        new, visible = ids[:, first:], mask[:, first:]
+        tokens = _kernels().model.Tokens.following(mask, first, self._room)
+        embedded = self._engine._embedded(Inputs(new, None, visible, np.zeros_like(new)), visible)
+        states = self._engine._run(embedded, tokens, ids.shape[1], keep=False, memory=self._memory)[0]
+        return states[np.cumsum(visible.sum(axis=1)) - 1][:, None]
 
 
 def _released_after(layers: Iterable[Layer[Array]]) -> Iterator[Layer[Array]]:

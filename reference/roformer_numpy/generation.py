@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import RoFormerConfig
+from .encoder import Encoded
 from .equations.losses import log_softmax
 from .errors import InputError, InputTypeError, integer, shown
+from .inputs import Cache, Inputs
 from .validation import bind, generator_of, validate
 from .weights import Array
 
@@ -68,18 +70,47 @@ def generate(
     ends = _end_ids(eos_token_id, model.config)
     pad = _pad_id(pad_token_id, ends, model.config)
     choose = _chooser(do_sample, temperature, top_k, top_p, _draws(generator, len(ids)))
-    done, cache = np.zeros(len(ids), bool), None
+    done, logits = np.zeros(len(ids), bool), _last_logits(model, prompt, ids.shape[1] + steps)
     for _ in range(steps):
-        seen = ids[:, cache[0][0].shape[2] :] if cache else ids
-        output = model(seen, mask, past_key_values=cache, use_cache=use_cache, return_dict=True)
-        cache = output.past_key_values
-        token = np.where(done, pad, choose(output.logits[:, -1]))
+        token = np.where(done, pad, choose(logits(ids, mask)))
         ids = np.concatenate([ids, token[:, None]], axis=1)
         mask = np.concatenate([mask, np.ones((len(ids), 1), bool)], axis=1)
         done |= np.isin(token, ends)
         if done.all():
             break
     return ids
+
+
+def _last_logits(model: RoFormerForCausalLM, prompt: Inputs, room: int) -> Callable[[Ids, Array], Array]:
+    """What gives the logits after the last column, (batch, vocab_size), of ids and a mask that grow with every call."""
+    engine = model._engine()
+    if engine is None or not prompt.use_cache or not len(prompt.attention_mask):
+        return _LogitsByCalls(model, prompt.use_cache)
+    continuation = engine.continuation(len(prompt.attention_mask), room)
+
+    def logits(ids: Ids, mask: Array) -> Array:
+        with np.errstate(all="ignore"):  # as in a call
+            states = continuation.last_states(ids, mask)
+            return cast(Array, model._output(prompt, Encoded(states, None, None, None, None)).logits)[:, -1]
+
+    return logits
+
+
+class _LogitsByCalls:
+    """The same for arithmetics that have no continuation: the model is called with the cache that it returned."""
+
+    def __init__(self, model: RoFormerForCausalLM, use_cache: bool) -> None:
+        self.model, self.use_cache = model, use_cache
+        self.cache: Cache | None = None
+
+    def __call__(self, ids: Ids, mask: Array) -> Array:
+        seen = ids[:, self.cache[0][0].shape[2] :] if self.cache else ids
+        last = np.full((len(ids), 1), seen.shape[1] - 1)
+        output = self.model(
+            seen, mask, past_key_values=self.cache, use_cache=self.use_cache, return_dict=True, logits_at=last
+        )
+        self.cache = output.past_key_values
+        return cast(Array, output.logits[:, -1])
 
 
 def _prompt(ids: Ids | None, mask: Array) -> tuple[Ids, Array]:

@@ -25,14 +25,14 @@ QUERIES, KEYS = 24, 384
 
 @part
 def attend_rows(
-    p: Pass, thread: int, copy: int, first: int, last: int, first_head: int, last_head: int, context: Array
+    p: Pass, number: int, thread: int, first: int, last: int, first_head: int, last_head: int, context: Array
 ) -> None:
     """context[:last − first] ← softmax(query · keyᵀ) · value for the tokens first to last and some of the heads.
 
     Args:
         p: the forward pass.
+        number: of the layer.
         thread: whose scratch is used.
-        copy: which of the copies of query, key and value.
         first, last, first_head, last_head: whose context is wanted.
         context: (≥ last − first, ≥ heads · d).
     """
@@ -40,15 +40,16 @@ def attend_rows(
         row = first
         while row < last:
             rows = _tile_rows(p.sequence_of, row, last)
-            _attend_tile(p, thread, copy, head, row, rows, context[row - first :])
+            _attend_tile(p, number, thread, head, row, rows, context[row - first :])
             row += rows
 
 
 @part
-def _attend_tile(p: Pass, thread: int, copy: int, head: int, row: int, rows: int, context: Array) -> None:
+def _attend_tile(p: Pass, number: int, thread: int, head: int, row: int, rows: int, context: Array) -> None:
     """The rows of one tile, which belong to one sequence; its keys and values stay in the cache for the next tile."""
     scores, mixed, total, sequence = p.scores[thread], p.mixed[thread], p.total[thread], p.sequence_of[row]
-    query, visible = p.query[copy, head, row : row + rows], p.tokens[VISIBLE, row : row + rows]
+    copy, side = number % p.key.shape[0], number % p.query.shape[0]
+    query, visible = p.query[side, head, row : row + rows], p.tokens[VISIBLE, row : row + rows]
     key, value = p.key[copy, head, p.panels_from[sequence] :], p.value[copy, head, p.keys_from[sequence] :]
     keys = visible[rows - 1]
     for start in range(0, keys, KEYS):

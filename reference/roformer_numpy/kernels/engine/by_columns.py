@@ -72,9 +72,9 @@ def _share_heads(p: Pass, phase: int, number: int, thread: int) -> None:
         head = take(p.counters, phase)
         if head >= layer[HEADS]:
             break
-        lay_out_past(p, number, thread, 0, 0, p.past.shape[1], head, head + 1)
-        lay_out(p, number, thread, 0, p.qkv[0], 0, rows, head, head + 1)
-        attend_rows(p, thread, 0, 0, rows, head, head + 1, p.context[0])
+        lay_out_past(p, number, thread, 0, p.past.shape[1], head, head + 1)
+        lay_out(p, number, thread, p.qkv[0], 0, rows, head, head + 1)
+        attend_rows(p, number, thread, 0, rows, head, head + 1, p.context[0])
         finish(p.counters, phase)
     wait(p.counters, phase, layer[HEADS])
 

@@ -50,7 +50,7 @@ def by_rows(p: Pass, thread: int) -> None:
                 _begin_layer(p, phase, thread, first, last)
                 past = p.past.shape[1]
                 lay_out_past(
-                    p, phase, thread, phase & 1, block * past // blocks, (block + 1) * past // blocks,
+                    p, phase, thread, block * past // blocks, (block + 1) * past // blocks,
                     0, p.layers[phase, HEADS],
                 )  # fmt: skip
             finish(p.counters, phase)
@@ -63,7 +63,7 @@ def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> No
     layer, qkv = p.layers[number], p.qkv[thread]
     x = _state(p, number)[first:last]
     multiply(last - first, x, x.shape[1], layer[QKV], 0, panels_of(3 * layer[HEADS] * p.query.shape[3]), qkv)
-    lay_out(p, number, thread, number & 1, qkv, first, last - first, 0, layer[HEADS])
+    lay_out(p, number, thread, qkv, first, last - first, 0, layer[HEADS])
 
 
 @step
@@ -72,7 +72,7 @@ def _finish_layer(p: Pass, number: int, thread: int, first: int, last: int) -> N
     layer, rows, y, inner = p.layers[number], last - first, p.y[thread], p.inner[thread]
     before, x = _state(p, number)[first:last], _state(p, number + 1)[first:last]
     context, width = p.context[thread], layer[HEADS] * p.query.shape[3]
-    attend_rows(p, thread, number & 1, first, last, 0, layer[HEADS], context)
+    attend_rows(p, number, thread, first, last, 0, layer[HEADS], context)
     multiply(rows, context, width, layer[OUTPUT], 0, panels_of(x.shape[1]), y)
     normalize(layer, OUTPUT_BIAS, GAMMA, BETA, p.eps, rows, y, before, x)
     feed_forward(p, layer, rows, x, inner, 0, panels_of(p.inner_width))

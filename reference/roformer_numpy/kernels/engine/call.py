@@ -55,21 +55,23 @@ class Call(NamedTuple):
     cache: Array
     past: Array
     block_rows: int
-    copies: int  # of query, key and value
+    turns: int  # copies of query
+    copies: int  # of key and value
     blocks: int  # of rows that have scratch
     threads: int  # that have
-    zeros: Array  # a line and `floats` of key and value
+    zeros: Array  # a line and `floats` of key and value; 0, or what earlier calls left there
     scratch: Array  # ARRAYS lines and `floats` of the others
 
 
 @part
 def floats(
-    widths: Widths, tokens: int, keys: int, panels: int, copies: int, blocks: int, rows: int, threads: int
+    widths: Widths, tokens: int, keys: int, panels: int, turns: int, copies: int, blocks: int, rows: int, threads: int
 ) -> tuple[int, ...]:
     """How many numbers there are of each array, in the order in which they lie in memory, key and value in `zeros`."""
-    heads, head_dim = copies * widths.heads, widths.head_dim
+    heads, head_dim = widths.heads, widths.head_dim
     return (
-        heads * panels * head_dim * PANEL, heads * keys * widths.value, heads * tokens * head_dim,
+        copies * heads * panels * head_dim * PANEL, copies * heads * keys * widths.value,
+        turns * heads * tokens * head_dim,
         blocks * rows * widths.leading_qkv, blocks * rows * widths.leading_context,
         blocks * rows * widths.leading_inner, blocks * rows * widths.leading_y,
         threads * QUERIES * KEYS, threads * QUERIES * widths.value, threads * QUERIES, threads * QUERIES,
@@ -80,9 +82,10 @@ def floats(
 @part
 def laid_out(call: Call) -> Pass:
     """The pass with its arrays, each at the beginning of a line of the call's memory."""
-    w, rows, threads, blocks, copies = Widths(*call.widths), call.block_rows, call.threads, call.blocks, call.copies
+    w, rows, threads, blocks = Widths(*call.widths), call.block_rows, call.threads, call.blocks
+    turns, copies = call.turns, call.copies
     tokens, keys, panels = call.states.shape[1], call.keys_from[-1], call.panels_from[-1]
-    sizes = floats(w, tokens, keys, panels, copies, blocks, rows, threads)
+    sizes = floats(w, tokens, keys, panels, turns, copies, blocks, rows, threads)
     key, value = line(call.zeros, 0), line(call.zeros, line(call.zeros, 0) + sizes[0])
     query = line(call.scratch, 0)
     qkv = line(call.scratch, query + sizes[2])
@@ -99,7 +102,7 @@ def laid_out(call: Call) -> Pass:
         activation=Activation(*call.activation), rotary_value=call.rotary_value,
         tokens=call.tokens, sequence_of=call.sequence_of, keys_from=call.keys_from,
         panels_from=call.panels_from, cos=call.cos, sin=call.sin, states=call.states,
-        query=_cut(call.scratch, query, sizes[2], (copies, w.heads, tokens, w.head_dim)),
+        query=_cut(call.scratch, query, sizes[2], (turns, w.heads, tokens, w.head_dim)),
         key=_cut(call.zeros, key, sizes[0], (copies, w.heads, panels, w.head_dim, PANEL)),
         value=_cut(call.zeros, value, sizes[1], (copies, w.heads, keys, w.value)),
         cache=call.cache, past=call.past, block_rows=rows,

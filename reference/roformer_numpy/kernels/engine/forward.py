@@ -49,8 +49,8 @@ class Pass(NamedTuple):
     cos: Array  # (positions, d / 2)
     sin: Array
     states: Array  # (layers + 1, n, H), or (1, n, H) where every layer overwrites the one before; states[0] is given
-    query: Array  # (copies, heads, n, d), rotated and scaled
-    key: Array  # (copies, heads, panels, d, PANEL), rotated
+    query: Array  # (1 or 2, heads, n, d), rotated and scaled; layers take turns
+    key: Array  # (copies, heads, panels, d, PANEL), rotated; layers take turns, or each has its own
     value: Array  # (copies, heads, keys, D)
     # (layers, 2, sequences, heads, positions, d): all keys and values in the order that callers know, those of earlier
     # calls given, those of this one to be filled in; no layers where nobody asks for them
@@ -95,18 +95,18 @@ def multiply(rows: int, a: Array, depth: int, panels: int, first: int, last: int
 
 @part
 def lay_out(
-    p: Pass, number: int, thread: int, copy: int, qkv: Array, first: int, rows: int, first_head: int, last_head: int
+    p: Pass, number: int, thread: int, qkv: Array, first: int, rows: int, first_head: int, last_head: int
 ) -> None:
     """Query, key and value of `rows` tokens from `first` on in layer `number` ← their products `qkv`, bias, rotation.
 
     In the products a head's even features stand before its odd ones (see model.pack_layers).
     """
-    head_dim, layer, row = p.query.shape[3], p.layers[number], 0
+    head_dim, layer, copy, row = p.query.shape[3], p.layers[number], number % p.key.shape[0], 0
     keys = qkv.ctypes.data + FLOAT_BYTES * layer[HEADS] * head_dim
     while row < rows:
         together = _stand_together(p.tokens, first + row, rows - row)
         for each in range(row, row + together):
-            _lay_out_token(p, number, thread, copy, qkv, each, first + each, first_head, last_head)
+            _lay_out_token(p, number, thread, qkv, each, first + each, first_head, last_head)
         if p.tokens[KEY, first + row] >= 0:
             for head in range(first_head, last_head):
                 source = keys + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
@@ -128,19 +128,20 @@ def _stand_together(tokens: Array, token: int, rest: int) -> int:
 
 @inlined
 def _lay_out_token(
-    p: Pass, number: int, thread: int, copy: int, qkv: Array, row: int, token: int, first_head: int, last_head: int
+    p: Pass, number: int, thread: int, qkv: Array, row: int, token: int, first_head: int, last_head: int
 ) -> None:
     """One token's query and value to where they are read; its key is turned where it is."""
     layer, head_dim = p.layers[number], p.query.shape[3]
     position, key, caching = p.tokens[POSITION, token], p.tokens[KEY, token], len(p.cache) > 0
     cos, sin, half = p.cos[position].ctypes.data, p.sin[position].ctypes.data, head_dim // 2
     step = FLOAT_BYTES * layer[HEADS] * head_dim
+    copy, side = number % p.key.shape[0], number % p.query.shape[0]
     for head in range(first_head, last_head):
         source = qkv.ctypes.data + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
         bias = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim
-        turn(source, bias, cos, sin, _address(p.query, copy, head, token), half)
+        turn(source, bias, cos, sin, _address(p.query, side, head, token), half)
         if p.tokens[BLIND, token]:
-            p.query[copy, head, token, :] = np.float32(0.0)  # equal scores
+            p.query[side, head, token, :] = np.float32(0.0)  # equal scores
         if key < 0 and not caching:
             continue
         turn(source + step, bias + step, cos, sin, source + step, half)
@@ -186,11 +187,9 @@ def _keep(vector: Array, halved: bool, kept: Array) -> None:
 
 
 @part
-def lay_out_past(
-    p: Pass, number: int, thread: int, copy: int, first: int, last: int, first_head: int, last_head: int
-) -> None:
+def lay_out_past(p: Pass, number: int, thread: int, first: int, last: int, first_head: int, last_head: int) -> None:
     """The keys and values of earlier calls, those from first to last of `past`, where this call's attention reads."""
-    half, vector = p.query.shape[3] // 2, p.turned[thread]
+    half, vector, copy = p.query.shape[3] // 2, p.turned[thread], number % p.key.shape[0]
     for entry in range(first, last):
         row, position = p.past[PAST_ROW, entry], p.past[PAST_POSITION, entry]
         for head in range(first_head, last_head):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from .scratch import LINE
 from .tasks import new_counters
 from .tokens import Tokens
 from .workers import WORKERS
+
+_floats: Any = getattr(floats, "py_func")  # noqa: B009
 
 # Up to this many tokens the threads share columns; more make enough blocks of rows.
 COLUMN_TOKENS = 40
@@ -116,7 +119,7 @@ def _halves(width: int, head_dim: int) -> Array:
 
 def run_layers(
     layers: PackedLayers, states: Array, tokens: Tokens, rotation: tuple[Array, Array], eps: float,
-    rotary_value: bool, activation: str, threads: int, cache: Array | None = None,
+    rotary_value: bool, activation: str, threads: int, cache: Array | None = None, memory: Array | None = None,
 ) -> None:  # fmt: skip
     """Fill states[1:] from states[0], or states[0] itself with the last layer's output where it stands alone.
 
@@ -131,26 +134,37 @@ def run_layers(
         threads: how many may take part, this one among them; the result does not depend on it.
         cache: (layers, 2, batch, heads, positions, d) float32, keys and values of earlier calls given; the others are
             filled in.
+        memory: of `memory_for`, for tokens of `Tokens.following`.
     """
     few = tokens.count <= COLUMN_TOKENS
     threads = min(threads, _most_tasks(layers) if few else -(-tokens.count // ROW_STEP))
     block_rows = tokens.count if few else _block_rows(tokens.count, threads)
     number = len(layers.addresses)
-    copies, blocks = (1, 1) if few else (2, threads)
+    turns, blocks = (1, 1) if few else (2, threads)
+    copies = turns if memory is None else number
     keys, panels = int(tokens.keys_from[-1]), int(tokens.panels_from[-1])
-    key, value, *others = floats.py_func(  # type: ignore[attr-defined]
-        layers.widths, tokens.count, keys, panels, copies, blocks, block_rows, threads
-    )
+    key, value, *others = _floats(layers.widths, tokens.count, keys, panels, turns, copies, blocks, block_rows, threads)
     call = Call(
         new_counters(PHASES * number if few else number + 1), layers.addresses, tuple(layers.widths), float(eps),
         tuple(ACTIVATIONS[activation]), rotary_value,
         tokens.table, tokens.sequence_of, tokens.keys_from, tokens.panels_from,
-        *rotation, states, _NO_CACHE if cache is None else cache, tokens.past, block_rows, copies, blocks, threads,
-        # zeros: what fills up a panel or a vector is computed with, and rubbish could be slow numbers
-        np.zeros(key + value + 2 * LINE, np.float32), np.empty(sum(others) + ARRAYS * LINE, np.float32),
+        *rotation, states, _NO_CACHE if cache is None else cache, tokens.past,
+        block_rows, turns, copies, blocks, threads, _zeros(key, value) if memory is None else memory,
+        np.empty(sum(others) + ARRAYS * LINE, np.float32),
     )  # fmt: skip
     with announced():
         WORKERS.run(threads, compute, (tuple(call),))
+
+
+def memory_for(layers: PackedLayers, rows: int, room: int) -> Array:
+    """Memory that keeps the keys and values of `rows` sequences of up to `room` tokens, in every layer."""
+    key, value, *_ = _floats(layers.widths, 0, rows * room, rows * panels_for(room), 1, len(layers.addresses), 0, 0, 0)
+    return _zeros(key, value)
+
+
+def _zeros(key: int, value: int) -> Array:
+    """What fills up a panel or a vector is computed with, and rubbish could be slow numbers."""
+    return np.zeros(key + value + 2 * LINE, np.float32)
 
 
 def _most_tasks(layers: PackedLayers) -> int:

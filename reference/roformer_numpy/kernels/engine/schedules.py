@@ -19,7 +19,7 @@ def compute(values: tuple[Any, ...]) -> None:
     if thread >= call.threads:
         return
     p = laid_out(call)
-    if call.copies == 1:  # of query, key and value: no other block still reads the layer before
+    if call.turns == 1:  # of query: no other block still reads the layer before
         by_columns(p, thread)
     else:
         by_rows(p, thread)

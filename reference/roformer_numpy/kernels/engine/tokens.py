@@ -86,6 +86,26 @@ class Tokens:
         table[ROW] = sequence_of
         return cls(table, sequence_of, keys_from, panels_from, np.empty((4, 0), np.int64))
 
+    @classmethod
+    def following(cls, mask: Array, first: int, room: int) -> Tokens:
+        """The visible tokens of a causal batch from column `first` on, where what stands before them was computed.
+
+        Args:
+            mask: which tokens are visible, bool (batch, columns so far).
+            first: the column.
+            room: for how many tokens of a row there is memory, see `model.memory_for`.
+        """
+        place = np.cumsum(mask, axis=1) - 1
+        row, column = np.nonzero(mask[:, first:])
+        column += first
+        table = np.zeros((6, len(row)), np.int64)
+        table[POSITION], table[ROW] = column, row
+        table[KEY] = row * room + place[row, column]
+        starts, panels = np.arange(len(mask) + 1), -(-room // PANEL)
+        table[PLACE] = row * panels * PANEL + place[row, column]
+        table[VISIBLE] = place[row, column] + 1
+        return cls(table, row, starts * room, starts * panels, np.empty((4, 0), np.int64))
+
     @property
     def count(self) -> int:
         """How many tokens there are."""
