@@ -47,7 +47,7 @@ class Engine:
 
     def serves(self, inputs: Inputs) -> bool:
         """Whether a call can be computed here."""
-        plain = all(part is None for part in (inputs.generator, inputs.head_mask, inputs.encoder_hidden_states))
+        plain = inputs.generator is None and inputs.head_mask is None and inputs.encoder_hidden_states is None
         crossed = inputs.past_key_values is not None and len(inputs.past_key_values[0]) > 2
         return plain and not inputs.output_attentions and not crossed and len(inputs.attention_mask) > 0
 

@@ -45,6 +45,12 @@ class _Announcing(AbstractContextManager[None]):
 _NOT_ANNOUNCING = nullcontext()
 
 
-def announced() -> AbstractContextManager[None]:
-    """Say on a terminal when something is compiled inside; a function found on disk is not."""
+def announced(kernel: Any = None) -> AbstractContextManager[None]:
+    """Say on a terminal when something is compiled inside; a function found on disk is not.
+
+    Args:
+        kernel: what is called inside, and asks for no announcement once it is compiled; None: anything.
+    """
+    if kernel is not None and kernel.overloads:  # asking for a terminal takes longer
+        return _NOT_ANNOUNCING
     return _NOT_ANNOUNCING if _announcer.silent or not sys.stderr.isatty() else _Announcing()

@@ -2,7 +2,8 @@
 
 One phase is attention, output, LayerNorm, feed-forward, LayerNorm and the *next* layer's query, key and value. The
 rows of a block stay in the cache of one core, and threads meet once a layer, where attention needs the keys of all
-blocks. Two copies of query, key and value take turns, because other blocks still read those of this layer.
+blocks. Two copies of query, key and value take turns, because other blocks still read those of this layer; where keys
+and values are kept for later calls, each layer has its own.
 """
 
 from __future__ import annotations

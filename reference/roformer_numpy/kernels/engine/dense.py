@@ -99,7 +99,7 @@ def run_dense(
             gamma, beta, float(eps), share,
             np.empty(threads * block * share * PANEL + LINE, np.float32), block, threads, result,
         )  # fmt: skip
-        with announced():
+        with announced(multiply_all):
             WORKERS.run(threads, multiply_all, (tuple(product),))
     return result.reshape(*x.shape[:-1], weights.width)
 

@@ -33,7 +33,7 @@ def embed(words: Array, ids: Array, types: Array, type_ids: Array, norm: tuple[A
     result = np.empty((ids.size, words.shape[1]), np.float32)
     gamma, beta, eps = norm
     tables = readable(words, np.float32), readable(types, np.float32)
-    with announced():
+    with announced(embed_rows):
         done = embed_rows(ids, type_ids, *tables, readable(gamma, np.float32), readable(beta, np.float32), eps, result)
     if done < len(ids):
         raise IndexError(

@@ -152,7 +152,7 @@ def run_layers(
         block_rows, turns, copies, blocks, threads, _zeros(key, value) if memory is None else memory,
         np.empty(sum(others) + ARRAYS * LINE, np.float32),
     )  # fmt: skip
-    with announced():
+    with announced(compute):
         WORKERS.run(threads, compute, (tuple(call),))
 
 
