@@ -22,8 +22,8 @@ TYPES = "embeddings.token_type_embeddings.weight"
 DECODER = "cls.predictions.decoder.weight"
 IGNORED = -100
 
-# What is added to every choice alike changes no loss over the choices.
-MOVES_NOTHING = {"multiple_choice": "classifier.bias"}
+# What is added to every choice, or to every place where a span may begin or end, changes no loss over them.
+MOVES_NOTHING = {"multiple_choice": "classifier.bias", "question_answering": "qa_outputs.bias"}
 
 
 @check("TRAIN-2.1", "parity", heads=LOSS_HEADS, needs=NEEDS, effort=0.5, also=("NUM-1.1",), hidden_act=ANY_ACTIVATION)
@@ -68,7 +68,7 @@ def the_loss_moves_as_the_reference_says(trial: Trial, case: Case) -> None:
 
 @check("TRAIN-2.3", "every-weight", heads=LOSS_HEADS, needs=NEEDS, effort=0.5, masks=("none",), min_seq_len=3)
 def every_weight_moves_the_loss(trial: Trial, case: Case) -> None:
-    """Every weight tensor has a gradient of its own shape that is not 0; what is added to all choices alike may."""
+    """Every weight tensor has a gradient of its own shape that is not 0; what is added to all that compete may."""
     inputs = {**case.inputs(), **_all_labelled(case)}
     got = gradients(trial, trial.load(case), inputs)
     expect_complete(case, inputs, got)
