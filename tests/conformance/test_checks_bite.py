@@ -405,6 +405,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "LOSS-4/one-class": ("one_class_is_a_regression", "loss[0]"),
     "LOSS-2.1/broken-rows": ("ignored_times_zero", "broken row"),
     "LOSS-5.4/as-many-as-rows": ("rows_and_labels_told_by_size", "regression by hand"),
+    "LIFE-4.1/resumed": ("frozen_after_loading", "after a step"),
     "LIFE-4.1/every-field": ("saving_loses_extras saving_loses_dropout", "after save and load"),
     "LIFE-4.1/saved-again": ("one_folder_one_model", "saved into the folder"),
     "LIFE-4.1/backbone-of-a-head": ("base_knows_no_prefix", "word_embeddings"),

@@ -139,3 +139,23 @@ class MissingHeadsAreZero(Fault):
         shapes = schema(config, head)
         fresh = {name: np.zeros(shape) for name, shape in shapes.items() if not name.startswith("roformer.")}
         return config, {**fresh, **weights}
+
+
+@fault
+class FrozenAfterLoading(Fault):
+    """The embeddings of a model that was loaded are not trained any more."""
+
+    def __init__(self) -> None:
+        super().__init__(methods={"gradients": _frozen})
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        model = super().load_saved(head, path, dtype, **overrides)
+        model.was_loaded = True
+        return model
+
+
+def _frozen(model: Any, inputs: Any, options: Any) -> Any:
+    found = NumpyModel.gradients(model, inputs, options)
+    if not getattr(model, "was_loaded", False):
+        return found
+    return {name: np.zeros_like(array) if "embeddings." in name else array for name, array in found.items()}
