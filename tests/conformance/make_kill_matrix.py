@@ -5,6 +5,7 @@
     python -m tests.conformance.make_kill_matrix sample.jsonl --sample 10
 
     python -m tests.conformance.make_kill_matrix FILE --again MASK-6.1/uniform
+    python -m tests.conformance.make_kill_matrix FILE --page docs/power.md
 
 A file that is there is gone on with: faults that stand in it meet only checks that came later, and those that `--again`
 names because they changed; what is said of faults and checks that are gone is taken out. From the beginning this takes
@@ -26,7 +27,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from roformer_conformance.kill_matrix import FaultRow, header_line, read_matrix, row_line
+from roformer_conformance.kill_matrix import FaultRow, KillMatrix, header_line, read_matrix, row_line
 from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities
 from roformer_conformance.registry import Check, all_checks
@@ -36,6 +37,7 @@ from .faults import FAULTS
 
 LEVEL = "smoke"
 PARITY = "NUM-1.1/parity"
+BEGIN, END = "<!-- told by tests/conformance/make_kill_matrix.py -->", "<!-- end of the matrix -->"
 
 
 def main() -> None:
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, metavar="N", help="only every so many faults that N are made")
     parser.add_argument("--again", action="append", default=[], metavar="ID", help="a check to try anew on all faults")
     parser.add_argument("--processes", type=int, default=1, help="that make rows at once")
+    parser.add_argument("--page", type=Path, help="a page between whose marks the result is told")
     options = parser.parse_args()
     names = sorted(FAULTS)
     wanted = names[:: max(1, len(names) // options.sample)][: options.sample] if options.sample else names
@@ -55,6 +58,26 @@ def main() -> None:
     made = extend(options.file, wanted, options.processes, options.again)
     each = (time.perf_counter() - started) / max(1, made)
     print(f"{made} rows made or brought up to date, {each:.1f} s each, of {len(names)} faults")
+    if options.page:
+        page = options.page.read_text(encoding="utf-8")
+        before, after = page.partition(BEGIN)[0], page.partition(END)[2]
+        options.page.write_text(f"{before}{BEGIN}\n{told(read_matrix(options.file))}\n{END}{after}", encoding="utf-8")
+
+
+def told(matrix: KillMatrix) -> str:
+    """The matrix in Markdown: a line a family, what nobody sees, and what agreement with the oracle alone sees."""
+    lines = ["| family | checks | faults that one of them sees | that no other family sees |", "|---|---:|---:|---:|"]
+    for family, (checks, seen, alone) in matrix.families().items():
+        lines.append(f"| {family} | {checks} | {seen} | {alone} |")
+    seen_at = ", ".join(f"{matrix.parity_kills(k)} at K = {k}" for k in (2, 4, 16, 64, 1024))
+    survivors = ", ".join(f"`{row.fault}`" for row in matrix.survivors) or "none"
+    return "\n".join([
+        *lines, "",
+        f"{len(matrix.rows) - len(matrix.survivors)} of {len(matrix.rows)} faults are seen by some of "
+        f"{len(matrix.checks)} checks at level {matrix.level}; not seen: {survivors}.",
+        f"Checks that see none: {', '.join(matrix.idle) or 'none'}.",
+        f"Comparing with the oracle alone (`{PARITY}`) sees {seen_at}.",
+    ])  # fmt: skip
 
 
 def extend(path: Path, wanted: list[str], processes: int = 1, again: Sequence[str] = ()) -> int:

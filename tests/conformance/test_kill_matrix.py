@@ -123,6 +123,22 @@ def test_the_recorded_faults_are_the_seeded_ones() -> None:
         assert set(row.killed_by) <= all_checks().keys()
 
 
+def test_the_record_is_whole() -> None:
+    """Every fault met every check; each check sees some fault; the few that one case does not show are known."""
+    assert {row.fault for row in RECORDED.rows} == FAULTS.keys()
+    assert not [row.fault for row in RECORDED.rows if row.untried]
+    assert list(RECORDED.checks) == list(all_checks())
+    assert not RECORDED.idle
+    assert {row.fault for row in RECORDED.survivors} == {"prompt_unmasked", "sampling_too_warm"}
+
+
+def test_the_page_tells_what_is_recorded() -> None:
+    """Between the marks, word for word."""
+    page = (Path(__file__).parents[2] / "docs" / "power.md").read_text(encoding="utf-8")
+    told = page.partition(make_kill_matrix.BEGIN)[2].partition(make_kill_matrix.END)[0].strip()
+    assert told == make_kill_matrix.told(RECORDED)
+
+
 @pytest.mark.parametrize("row", RECORDED.rows[:: max(1, len(RECORDED.rows) // 3)], ids=lambda row: row.fault)
 def test_what_is_recorded_is_so(row: FaultRow) -> None:
     """Of some of the faults: the first check that is said to see it does, at smoke level."""
