@@ -125,7 +125,7 @@ class Ordinary(NumpyAdapter):
 
 def test_who_lacks_switches_is_asked_everything_that_is_not_about_them() -> None:
     """A case that draws them is tried without; a check that asks for them is not claimed."""
-    found = statuses(Ordinary("equations"), "MASK", "ROT-1", "ROT-2", "EMB-1", "NUM-1.1/parity")
+    found = statuses(Ordinary("equations"), "MASK", "ROT-2", "EMB-1", "NUM-1.1/parity")
     about = {"ROT-2.4/value-turns", "ROT-2.6/left-padding-with-value", "EMB-1.2/projection"}
     left = {identifier for (identifier, _), status in found.items() if status != "passed"}
     assert about < left

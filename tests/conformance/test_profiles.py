@@ -161,8 +161,9 @@ def test_ones_own_list_stands_beside_a_profile(tmp_path: Path) -> None:
     own.write_text(entry.format("9999-12-31"))
     code, told = run(*arguments, "--profile", "transformers-tf-4.37")
     assert code == 1
-    assert "was expected to fail (tried), and passes" in told
-    assert "HEAD-5.2: index −1), and passes" in told
+    unwrapped = " ".join(told.replace("│", " ").split())
+    assert "was expected to fail (tried), and passes" in unwrapped
+    assert "HEAD-5.2: index −1), and passes" in unwrapped
     own.write_text(entry.format("2001-01-31"))
     code, told = run(*arguments)
     assert code == 2
