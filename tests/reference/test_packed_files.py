@@ -245,6 +245,7 @@ def test_warm_up_refuses_what_there_is_no_room_for(
 ) -> None:
     """A model above the limit, and a folder that is none, end with code 2 and a line that says why."""
     assert command(model / "missing").exit_code == 2
+    assert "Nothing to keep" in command("tang-mini").output  # half precision, by its name in the box
     monkeypatch.setattr(packed_files, "LIMIT", 1000)
     assert command(model).exit_code == 2
     assert not list(home.iterdir())

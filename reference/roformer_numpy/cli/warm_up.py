@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from .. import packed_files
+from ..checkpoints import read_config
 from ..errors import InputError
+from ..models_in_the_box import resolve
 from .app import app, console, usage_errors
 
 LIMIT = f"{packed_files.LIMIT / 1e9:.0f} GB"
@@ -18,7 +20,7 @@ LIMIT = f"{packed_files.LIMIT / 1e9:.0f} GB"
 @app.command("warm-up", epilog="Example: roformer warm-up, or roformer warm-up model-dir")
 def warm_up_command(
     model: Annotated[
-        Path | None, typer.Argument(help="A model folder with float32 safetensors, whose packed weights are kept.")
+        str | None, typer.Argument(help="A model folder with float32 safetensors, whose packed weights are kept.")
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Delete all packed weights first.")] = False,
 ) -> None:
@@ -27,6 +29,10 @@ def warm_up_command(
     from ..kernels.cache import cache_folder
     from ..kernels.gradients.warming import warm_up_gradients
 
+    folder_of_model = None if model is None else resolve(model)
+    if folder_of_model is not None:
+        with usage_errors():  # before half a minute of compiling
+            _expect_room(folder_of_model)
     if clear:
         console.print(f"{packed_files.clear() / 1e6:.0f} MB of packed weights deleted.", highlight=False)
     with console.status("compiling for this processor, half a minute or less"):
@@ -34,20 +40,29 @@ def warm_up_command(
     folder = cache_folder()
     kept = f"kept in {folder}" if folder else "not kept: there is no folder that only this user can write to"
     console.print(f"Ready after {seconds:.1f} s; compiled code is {kept}.", highlight=False, soft_wrap=True)
-    if model is not None:
+    if folder_of_model is not None:
         with usage_errors(), console.status("packing"):
-            _keep_packed(model)
+            _keep_packed(folder_of_model)
+
+
+def _expect_room(folder: Path) -> None:
+    """The folder holds a model, and no larger one than is ever kept."""
+    read_config(folder)
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if weights > packed_files.LIMIT:
+        raise InputError(f"{folder} holds {weights / 1e9:.1f} GB of weights, more than {LIMIT} are never kept packed")
 
 
 def _keep_packed(folder: Path) -> None:
     from ..models import RoFormerForMaskedLM
 
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    if weights > packed_files.LIMIT:
-        raise InputError(f"{folder} holds {weights / 1e9:.1f} GB of weights, more than {LIMIT} are never kept packed")
     with packed_files.making(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="roformer_numpy")
         RoFormerForMaskedLM.from_pretrained(folder)([[0]])
+    if not packed_files.bytes_kept():
+        least = f"{packed_files.LEAST / 1e6:.0f} MB"
+        console.print(f"Nothing to keep: only float32 safetensors are mapped, and less than {least} is packed at once.")
+        return
     console.print(
         f"{packed_files.bytes_kept() / 1e6:.0f} MB of packed weights in {packed_files.folder()}; "
         f"of more than {LIMIT} those used longest ago are deleted.", highlight=False, soft_wrap=True,
