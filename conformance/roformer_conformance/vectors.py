@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from .budget import FAILS_AT, Verdict, judge_carefully
-from .oracle import TRAINED, Oracle, trained_weights
-from .partial import Seen, lacking, present, unasked
-from .protocol import Adapter, Array, Capabilities, Outputs, Unsupported, flatten, is_unsupported
+from .budget import FAILS_AT
+from .oracle import TRAINED, trained_weights
+from .partial import Seen, lacking, unasked
+from .protocol import Adapter, Array, Capabilities, Outputs, flatten, is_unsupported
 from .records import Record
 from .resources import fixtures_folder
-from .trial import of_tap, tap_position
+from .vector_verdicts import concerned, message_of, verdicts_on
 
 
 class VectorError(ValueError):
@@ -153,19 +153,21 @@ def verify_vector(adapter: Adapter, vector: Vector, dtype: str, name: str = "", 
     missing += [] if vector.head in capabilities.heads else [f"head {vector.head}"]
     if missing:
         return vector_record(vector, dtype, "not_claimed", f"needs {', '.join(missing)}")
-    started, grade = time.perf_counter(), None
+    started, grade, also = time.perf_counter(), None, vector.clauses[1:]
     try:
-        verdicts = _verdicts(vector, _call(adapter, vector, dtype), dtype, k)
+        verdicts = verdicts_on(vector, _call(adapter, vector, dtype), dtype, k)
     except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
         if is_unsupported(error):
             return vector_record(vector, dtype, "not_claimed", f"needs {error}")
         failure = f"{type(error).__name__}: {error}"
     else:
         grade = max(verdict.grade for verdict in verdicts)
-        failure = next((_message(vector, verdict) for verdict in verdicts if not verdict.passed), "")
+        failure = message_of(vector, verdicts)
+        also = concerned(vector.clauses, verdicts)[1:]
     replay = f"roformer-conformance vectors verify {name or adapter.name} --case {vector.id} --dtype {dtype}"
     return replace(
         vector_record(vector, dtype, "failed" if failure else "passed", failure),
+        also=also,
         grade=grade,
         seconds=time.perf_counter() - started,
         replay=replay if failure else "",
@@ -215,51 +217,6 @@ def _typed(value: Any, dtype: str) -> Any:
     if isinstance(value, tuple):
         return tuple(_typed(item, dtype) for item in value)
     return value.astype(dtype) if value.dtype.kind == "f" else value
-
-
-def _verdicts(vector: Vector, got: Outputs, dtype: str, k: float) -> list[Verdict]:
-    expected, rows = vector.expected(), vector.rows()
-    if isinstance(got, Seen):
-        expected = present(expected, got.lacking)
-        if not expected:
-            raise Unsupported(", ".join(sorted(got.lacking)))
-    taps = sorted(expected, key=tap_position)
-    lost = [tap for tap in taps if tap not in got]
-    if lost:
-        return [Verdict(lost[0], np.inf, False, "is missing among the outputs")]
-    if dtype == "float64":
-        allowed = vector.described["tolerance"]["relative"]
-        return [relative_verdict(tap, got[tap], expected[tap], allowed, rows) for tap in taps]
-    oracle = Oracle(vector.head, vector.described["config"], vector.weights())
-    runs = cache(lambda count: oracle.legitimate_runs(vector.inputs(), vector.described["options"], dtype, count))
-    honest = {tap: partial(of_tap, tap, runs) for tap in taps}
-    return [judge_carefully(tap, got[tap], expected[tap], honest[tap], dtype, rows, k) for tap in taps]
-
-
-def relative_verdict(tap: str, got: Array, expected: Array, allowed: float, rows: Array | None) -> Verdict:
-    """|got − expected| / max |expected| over what is judged; the grade is that error itself."""
-    if got.shape != expected.shape:
-        return Verdict(tap, np.inf, False, f"has shape {got.shape}, expected {expected.shape}")
-    if expected.size == 0:
-        return Verdict(tap, 0.0, True, "")
-    error = np.abs(got - expected)
-    if rows is not None and expected.ndim > 1:
-        axis = 2 if tap.startswith(("attentions", "cross_attentions", "past_key_values")) else 1
-        if expected.shape[axis] == rows.shape[1]:
-            shape = [rows.shape[0], *(1,) * (expected.ndim - 1)]
-            shape[axis] = rows.shape[1]
-            error = np.where(rows.reshape(shape), error, 0.0)
-    index = tuple(int(axis) for axis in np.unravel_index(int(error.argmax()), error.shape))
-    largest = float(error.max() / (np.abs(expected).max() or 1.0))
-    passed = largest <= allowed  # False for NaN too
-    reason = "" if passed else f"is off by {largest:.2g} of the largest value, allowed are {allowed:g}"
-    return Verdict(tap, largest, passed, reason, index, float(got[index]), float(expected[index]))
-
-
-def _message(vector: Vector, verdict: Verdict) -> str:
-    where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
-    values = f": got {verdict.got!r}, expected {verdict.expected!r}" if verdict.index else ""
-    return f"{where} {verdict.reason}{values}; guards against: {vector.described['guards_against']}"
 
 
 def vector_record(vector: Vector, dtype: str, status: str, message: str) -> Record:

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +95,46 @@ def test_what_is_not_claimed_is_not_passed() -> None:
     record = verify_vector(adapter, cached, "float64")
     assert record.status == "not_claimed"
     assert "cache" in record.message
+
+
+class Losing(NumpyAdapter):
+    """Its calls return everything but one output, or that output changed."""
+
+    def __init__(self, tap: str, changed: Callable[[np.ndarray], np.ndarray] | None = None) -> None:
+        super().__init__("equations")
+        self.tap, self.changed = tap, changed
+
+    def load(self, *arguments: Any) -> Any:
+        """A model whose calls lose the output."""
+        model = super().load(*arguments)
+
+        def call(inputs: Any, *, style: str, options: Any) -> dict[str, Any]:
+            outputs = dict(model(inputs, style=style, options=options))
+            lost = outputs.pop(self.tap)
+            return outputs if self.changed is None else {**outputs, self.tap: self.changed(lost)}
+
+        return call
+
+
+@pytest.mark.parametrize("changed", [None, np.mean, lambda loss: loss * 1.01], ids=["none", "mean", "wrong"])
+def test_a_loss_that_lacks_or_differs_fails_the_claims_about_losses_alone(changed) -> None:
+    """Logits that are right break no claim about heads, whatever the loss beside them is."""
+    vector = next(vector for vector in VECTORS if vector.clauses[:3] == ("LOSS-1.1", "LOSS-1.2", "LOSS-1.3"))
+    assert "HEAD-1.1" in vector.clauses
+    for dtype in ("float32", "float64"):
+        record = verify_vector(Losing("loss", changed), vector, dtype)
+        assert record.status == "failed"
+        assert record.message.startswith("loss ") or record.message.startswith("loss[")
+        assert record.clauses == ("LOSS-1.1", "LOSS-1.2", "LOSS-1.3", "LOSS-2.3", "LOSS-2.4")
+
+
+def test_a_lost_output_inside_fails_every_claim_of_its_vector() -> None:
+    """Whoever returns no logits has kept nothing of what a vector of logits and loss says."""
+    vector = next(vector for vector in VECTORS if vector.clauses[0] == "LOSS-5.1")
+    record = verify_vector(Losing("logits"), vector, "float64")
+    assert record.status == "failed"
+    assert record.message.startswith("logits is missing among the outputs")
+    assert record.clauses == vector.clauses
 
 
 def test_a_changed_number_is_noticed(damaged: Path) -> None:
