@@ -24,10 +24,11 @@ from .protocol import Adapter, Array, flatten
 from .records import Record
 from .registry import all_checks
 from .strategies import Case
+from .telling import NOT_EXPLAINED
 from .vectors import Vector, load_vectors
 
 FORMAT = 1
-# What a run may spend on explaining its failures; the first ones are explained.
+# What a run may spend on explaining its failures; the most telling ones are explained.
 SECONDS_OF_A_RUN = 15.0
 
 
@@ -49,14 +50,15 @@ class Examiner:
         started = time.perf_counter()
         found = self._diagnosis(record)
         self.seconds -= time.perf_counter() - started
-        explained = replace(record, diagnosis=found.lines)
+        names = tuple(item.variant.name for item in found.likeness)
+        explained = replace(record, diagnosis=found.lines, looks_like=names)
         if self.folder is None:
             return explained
         return replace(explained, saved=str(save_failure(self.folder, explained, found, self.k, self.name, self.model)))
 
     def _diagnosis(self, record: Record) -> Diagnosis:
         if self.seconds <= 0.0:
-            return Diagnosis((f"not explained: the failures before it took {SECONDS_OF_A_RUN:g} s",))
+            return Diagnosis((f"{NOT_EXPLAINED}: others took the {SECONDS_OF_A_RUN:g} s that a run has for it",))
         vector = vector_of(record)
         if vector is not None:
             return diagnose_calls(self.adapter, [_call_of(vector, record.dtype)], self.k)

@@ -31,6 +31,7 @@ class Record:
     also: tuple[str, ...] = ()  # further clauses that it bears on
     tried: Case | None = None  # what it failed on
     diagnosis: tuple[str, ...] = ()  # where a failure sits and what it looks like, a sentence each
+    looks_like: tuple[str, ...] = ()  # the known mistakes that explain a failure, all of them equally well
     saved: str = ""  # the file that `roformer-conformance replay` takes
 
     @property

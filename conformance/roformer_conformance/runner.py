@@ -27,6 +27,7 @@ from .records import Record, Result
 from .registry import Check
 from .requirements import inapplicable
 from .running import planned, replay_line, run_job
+from .telling import most_telling
 from .vectors import Vector, vector_record, verify_vector
 from .workers import Attempt, spread
 
@@ -58,7 +59,8 @@ def check_implementation(
         k: the grade at which a result fails.
         expected: failures that are known and have to happen, see `expectations`.
         profile: whose registered behaviours explain failures at contested points, see `profiles`; documented: nobody's.
-        progress: called after each check with its record and the number of all.
+        progress: called after each check, and after each failure was looked into, with its record and the number of
+            all.
         replay_name: how a command line names the adapter; its own name by default.
         workers: processes that run the checks; the records and their order are the same for any number. More than one
             need a `replay_name` by which each finds the adapter, or an adapter that can be pickled.
@@ -129,14 +131,19 @@ class Run:
         return adapter.prepare() if hasattr(adapter, "prepare") and self.workers == 1 else 0.0
 
     def judged_records(self, expected: Sequence[Expectation], progress: Progress | None) -> list[Record]:
-        """The records of all checks, in their order: judged by what was expected, failures examined as they come."""
+        """The records of all checks, in their order: judged by what was expected, failures examined at the end."""
         jobs = attempts(self.adapter, *self.chosen, self.level, self.seed, self.k, self.name)
         examiner = Examiner(self.adapter, self.k, self.replay_name or self.adapter.name, self.failures, self.model)
         came: dict[int, Record] = {}
         for number, record in self._arriving(jobs):
-            came[number] = examiner.examined(_repeatable(judged(record, expected), jobs[number]))
+            came[number] = _repeatable(judged(record, expected), jobs[number])
             if progress is not None:
                 progress(came[number], len(jobs))
+        failed = [number for number in sorted(came) if came[number].status == "failed"]
+        for number in most_telling(failed, lambda number: came[number].id):  # there is no time for all of them
+            came[number] = examiner.examined(came[number])
+            if progress is not None:
+                progress(came[number], len(jobs) + len(failed))
         checks, _ = self.chosen
         unasked = [check for check in checks if not check.heads_for(self.capabilities)]
         return [not_claimed(check, self.capabilities) for check in unasked] + [came[number] for number in sorted(came)]

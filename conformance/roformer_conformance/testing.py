@@ -20,6 +20,7 @@ from .protocol import Adapter, Capabilities
 from .records import Record
 from .registry import all_checks
 from .running import run_job
+from .telling import in_order_of_computing
 from .vectors import Vector, load_vectors, verify_vector
 
 
@@ -68,7 +69,8 @@ def _attempts(
     adapter: Adapter, capabilities: Capabilities, level: str
 ) -> Iterator[tuple[str, Callable[[str, int], Record]]]:
     """Name of the item, and what runs it at a level, with a seed."""
-    for job in plan(all_checks().values(), capabilities, level):
+    checks = in_order_of_computing(list(all_checks().values()), lambda check: check.id)  # the first ones are explained
+    for job in plan(checks, capabilities, level):
         yield f"{job.check.id}[{job.head}-{job.dtype}]", partial(run_job, adapter, job)
     for vector, dtype in product(load_vectors(), recorded(capabilities.dtypes)[-1:]):
         if vector.head in capabilities.heads and all(getattr(capabilities, need) for need in vector.needs()):

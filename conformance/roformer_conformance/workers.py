@@ -20,6 +20,7 @@ from typing import Any
 
 from .protocol import AdapterError
 from .records import Record
+from .telling import NOT_EXPLAINED
 
 # Bytes that a process may grow by before another takes its place.
 GROWTH = 3 * 2**30
@@ -132,7 +133,7 @@ def _heard(worker: _Worker, count: int) -> _Message | None:
 def _lost(worker: _Worker, attempts: Sequence[Attempt]) -> tuple[int, Record]:
     assert worker.number is not None
     message = f"the process that ran this check {_cause(worker.process)}"
-    told = ("not explained: trying it here could end this process too",)
+    told = (f"{NOT_EXPLAINED}: trying it here could end this process too",)
     return worker.number, replace(attempts[worker.number].lost, status="failed", message=message, diagnosis=told)
 
 

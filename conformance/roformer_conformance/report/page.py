@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from ..clauses import FAMILIES
 from ..shortening import shortened
+from ..telling import most_telling, suspicion
 from .documents import Document
 from .grid import MARKS, rows
 from .pictures import attention_picture, growth_legend, growth_picture
@@ -33,6 +34,7 @@ def page(documents: Sequence[Document]) -> str:
         legend=growth_legend(documents),
         attention=[_attention(document) for document in documents],
         counts=[Counter(record["status"] for record in document["records"]) for document in documents],
+        suspicions=[suspicion(_failures(document)) for document in documents],
         failures=[(document["implementation"], found) for document in documents if (found := _failures(document))],
         differences=[(document["implementation"], why) for document in documents if (why := _differences(document))],
         timing=_timing(documents),
@@ -61,7 +63,8 @@ def _families(documents: Sequence[Document]) -> list[dict[str, Any]]:
 
 
 def _failures(document: Document) -> list[Any]:
-    return [record for record in document["records"] if record["status"] == "failed"]
+    failed = [record for record in document["records"] if record["status"] == "failed"]
+    return most_telling(failed, lambda record: str(record["id"]))
 
 
 def _differences(document: Document) -> dict[str, list[str]]:

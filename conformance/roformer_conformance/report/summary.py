@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..clauses import FAMILIES
 from ..shortening import headline
+from ..telling import most_telling, suspicion
 from .documents import Document
 from .grid import MARKS, rows
 
@@ -77,18 +77,15 @@ def _counts(statuses: Sequence[str]) -> str:
 
 def _failures(document: Document) -> list[str]:
     failed = [record for record in document["records"] if record["status"] == "failed"]
-    order = sorted(failed, key=lambda record: _place(record["clause"]))
+    order = most_telling(failed, lambda record: str(record["id"]))
     lines = [
         f"- `{record['id']}` {record['head']} {record['dtype']}: {_escaped(headline(record['message']))}"
         for record in order[:SHOWN]
     ]
     lines += [f"- … and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
-    return ["", f"### {_escaped(document['implementation'])} fails", "", *lines] if lines else []
-
-
-def _place(clause: str) -> int:
-    family = clause.partition("-")[0]
-    return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+    suspected = suspicion(order)
+    told = [_escaped(suspected), ""] if suspected else []
+    return ["", f"### {_escaped(document['implementation'])} fails", "", *told, *lines] if lines else []
 
 
 def _escaped(text: str) -> str:

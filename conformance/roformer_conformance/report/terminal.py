@@ -15,6 +15,7 @@ from ..clauses import FAMILIES, PROFILES
 from ..profiles.registered import explained_by
 from ..records import STATUSES, Coverage, Record, Result
 from ..shortening import shortened
+from ..telling import most_telling, suspicion
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
@@ -22,8 +23,11 @@ SHOWN_FAILURES = 10
 
 def print_result(result: Result, console: Console) -> None:
     """The table of families, every failure with its replay line, and the verdict."""
+    suspected = Text(suspicion([vars(record) for record in result.failed]), style="bold yellow")
+    if suspected:
+        console.print(suspected)
     console.print(_families_table(result))
-    for record in result.failed[:SHOWN_FAILURES]:
+    for record in most_telling(result.failed, lambda record: record.id)[:SHOWN_FAILURES]:
         print_failure(record, console)
     if len(result.failed) > SHOWN_FAILURES:
         console.print(f"… and {len(result.failed) - SHOWN_FAILURES} more failures; --json FILE holds all of them")
@@ -42,6 +46,8 @@ def print_result(result: Result, console: Console) -> None:
     unclaimed = _unclaimed(result)
     if unclaimed:
         console.print(Text(f"Not claimed by {result.implementation}: {', '.join(unclaimed)}", style="dim"))
+    if suspected:  # again, where a long run ends
+        console.print(suspected)
     console.print(verdict(result))
 
 
