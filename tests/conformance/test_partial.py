@@ -180,6 +180,50 @@ def test_an_error_of_another_kind_is_told_as_one() -> None:
     assert "got RuntimeError: size of tensor a must match b" in message
 
 
+class Naming(NumpyAdapter):
+    """Supports these arguments alone, and names others, or the same, in its errors."""
+
+    def __init__(self, takes: tuple[str, ...], names: tuple[str, ...]) -> None:
+        super().__init__("equations")
+        self.takes, self.names = takes, names
+        self.capabilities = {**CAPABILITIES, "output_objects": False, "call_styles": ["keywords", "dict"]}
+
+    def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+        """A model with errors of its own."""
+        model = super().load(head, config, weights, dtype)
+
+        def call(inputs: Any, *, style: str, options: Any) -> Any:
+            unknown = [name for name in inputs if name == "attention_masks"]
+            if unknown or ("input_ids" not in inputs and "inputs_embeds" not in inputs):
+                raise ValueError(f"{unknown}: needed or allowed are {', '.join(self.names)}")
+            if inputs.keys() - set(self.takes):
+                raise Unsupported(", ".join(inputs.keys() - set(self.takes)))
+            return model(inputs, style=style, options=options)
+
+        return call
+
+
+ERRORS = ("ERR-1/neither", "ERR-8.1/unknown-keyword", "ERR-8.1/unknown-key")
+
+
+def test_an_error_need_not_name_an_argument_that_is_not_there() -> None:
+    """Without inputs_embeds and token types, a list of the allowed names holds neither."""
+    takes = ("input_ids", "attention_mask")
+    found = statuses(Naming(takes, takes), *ERRORS)
+    assert {identifier for identifier, _ in found} == set(ERRORS)
+    assert set(found.values()) == {"passed"}
+
+
+def test_an_error_has_to_name_every_argument_that_is_there() -> None:
+    """A list that leaves out what the model takes fails, whoever lacks something else."""
+    names = ("input_ids", "attention_mask")
+    everything = (*names, "token_type_ids", "inputs_embeds")
+    assert set(statuses(Naming(everything, names), *ERRORS).values()) == {"failed"}
+    found = statuses(Naming((*names, "token_type_ids"), names), *ERRORS)
+    assert {status for (identifier, _), status in found.items() if identifier.startswith("ERR-8.1")} == {"failed"}
+    assert {status for (identifier, _), status in found.items() if identifier.startswith("ERR-1")} == {"passed"}
+
+
 def test_a_page_draws_the_errors_of_who_shows_no_layers() -> None:
     """By the outputs that there are."""
     growth = measure_growth(Lacking())

@@ -12,7 +12,7 @@ from ..precision import carried
 from ..protocol import HEADS, Array, cache_of, is_unsupported
 from ..registry import DECODER_HEADS, LOSS_HEADS, check
 from ..strategies import Case
-from ..trial import CACHED, Trial, expect, without_warnings
+from ..trial import CACHED, Trial, Violation, expect, without_warnings
 
 ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds")
 TOKEN_LABELS = ("masked_lm", "causal_lm", "token_classification")
@@ -29,8 +29,9 @@ Place = tuple[int, ...]
 
 @check("ERR-1", "neither", heads="all", effort=0.2)
 def neither_ids_nor_embeddings(trial: Trial, case: Case) -> None:
-    """A call with neither input_ids nor inputs_embeds is an error that names both."""
-    _refuses(trial, case, {"input_ids": None, "attention_mask": case.attention_mask()}, "input_ids", "inputs_embeds")
+    """A call with neither input_ids nor inputs_embeds is an error that names both, as far as there are both."""
+    changes = {"input_ids": None, "attention_mask": case.attention_mask()}
+    _refuses_naming(trial, case, changes, ("input_ids", "inputs_embeds"))
 
 
 @check("ERR-1", "both", heads="all", effort=0.2)
@@ -147,14 +148,15 @@ def mask_values_other_than_0_and_1(trial: Trial, case: Case) -> None:
 @check("ERR-8.1", "unknown-keyword", heads="all", effort=0.2)
 def unknown_keywords(trial: Trial, case: Case) -> None:
     """An unknown keyword is an error that names it and lists the allowed ones."""
-    _refuses(trial, case, {"attention_masks": np.ones(case.lead, np.int64)}, "attention_masks", *ARGUMENTS)
+    changes = {"attention_masks": np.ones(case.lead, np.int64)}
+    _refuses_naming(trial, case, changes, ("attention_masks", *ARGUMENTS))
 
 
 @check("ERR-8.1", "unknown-key", heads="all", effort=0.2, needs=("call_styles:dict",))
 def unknown_keys(trial: Trial, case: Case) -> None:
     """An unknown key of the dict of inputs is an error that names it and lists the allowed ones."""
     changes = {"attention_masks": np.ones(case.lead, np.int64)}
-    _refuses(trial, case, changes, "attention_masks", *ARGUMENTS, style="dict")
+    _refuses_naming(trial, case, changes, ("attention_masks", *ARGUMENTS), style="dict")
 
 
 @check("ERR-8.2", "twice", heads="all", effort=0.2, needs=("call_styles:single",))
@@ -295,6 +297,32 @@ def _refuses(
             if is_unsupported(error):
                 expect_unsupported_anyway(trial, case, model, changes, error)
             raise
+
+
+def _refuses_naming(
+    trial: Trial, case: Case, changes: dict[str, Any], names: tuple[str, ...], style: str = "keywords"
+) -> None:
+    """The call with `changes` is an error that names all of these, but for arguments that are not there at all."""
+    try:
+        _refuses(trial, case, changes, *names, style=style)
+    except Violation:
+        model = trial.load(case)
+        there = [name for name in names if name not in ARGUMENTS or _takes(trial, case, model, name)]
+        if len(there) == len(names):
+            raise
+        _refuses(trial, case, changes, *there, style=style)
+
+
+def _takes(trial: Trial, case: Case, model: Any, name: str) -> bool:
+    """Whether an argument is there: right values of it are not Unsupported."""
+    right = {"inputs_embeds": case.embeddings(), "attention_mask": case.attention_mask(), **case.inputs()}
+    ids = {} if name == "inputs_embeds" else {"input_ids": right["input_ids"]}
+    try:
+        with without_warnings():
+            trial.call(model, {**ids, name: right.get(name, np.zeros(case.lead, np.int64))})
+    except Exception as error:
+        return not is_unsupported(error)
+    return True
 
 
 def expect_unsupported_anyway(
