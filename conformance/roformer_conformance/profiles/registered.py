@@ -64,13 +64,13 @@ def with_lists() -> tuple[str, ...]:
     return tuple(name for name in PROFILES if (_FOLDER / f"{name}.toml").exists())
 
 
-def explained_by(failed: Iterable[Record]) -> tuple[str, int]:
-    """The profile that explains most of these failures, and how many; "" and 0 where none explains any."""
+def explained_by(failed: Iterable[Record]) -> tuple[str, list[Record]]:
+    """The profile that explains most of these failures, and which; "" and none where none explains any."""
     failures = list(failed)
-    counts = {
-        name: sum(judged(record, entries).status == "differs" for record in failures)
+    found = {
+        name: [record for record in failures if judged(record, entries).status == "differs"]
         for name in with_lists()
         for entries in (profile_expectations(name),)
     }
-    most = max(counts, key=lambda name: counts[name])
-    return (most, counts[most]) if counts[most] else ("", 0)
+    most = max(found, key=lambda name: len(found[name]))
+    return (most, found[most]) if found[most] else ("", [])

@@ -19,6 +19,8 @@ from ..telling import most_telling, suspicion
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
+# Ids in one sentence.
+SHOWN_IDS = 8
 
 
 def print_result(result: Result, console: Console) -> None:
@@ -33,10 +35,8 @@ def print_result(result: Result, console: Console) -> None:
         console.print(f"… and {len(result.failed) - SHOWN_FAILURES} more failures; --json FILE holds all of them")
     for line in _registered(result):
         console.print(Text(line, style="yellow"))
-    profile, number = explained_by(result.failed) if result.profile == PROFILES[0] else ("", 0)
-    if profile:
-        told = f"{number} of these failures may be what {profile} does: --profile {profile} holds it to that"
-        console.print(Text(told, style="dim"))
+    for line in _perhaps_registered(result):
+        console.print(Text(line, style="dim"))
     covered = result.coverage()
     for claim in covered.not_asked:
         console.print(Text(f"Asked of no implementation: {claim}, {result.not_asked[claim]}", style="dim"))
@@ -92,6 +92,20 @@ def _registered(result: Result) -> list[str]:
     reasons = Counter(record.message.partition("\n")[0] for record in result.differs)
     told = f"as registered for {result.profile} at "
     return [f"≈ differs {reason} ({number}×)" for reason, number in reasons.items() if reason.startswith(told)]
+
+
+def _perhaps_registered(result: Result) -> list[str]:
+    """Which failures another profile than the run's registers, and how to see it."""
+    profile, found = explained_by(result.failed) if result.profile == PROFILES[0] else ("", [])
+    if not profile:
+        return []
+    ids = list(dict.fromkeys(record.id for record in found))
+    more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
+    return [
+        f"{len(found)} of the {len(result.failed)} failures may be what {profile} does: "
+        f"{', '.join(ids[:SHOWN_IDS])}{more}",
+        f"roformer-conformance profiles {profile} describes it; check … --profile {profile} counts them as registered",
+    ]
 
 
 def _unclaimed(result: Result) -> list[str]:
