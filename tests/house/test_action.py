@@ -1,6 +1,9 @@
 """The GitHub action says what the command understands, and nothing of what it is given is read as a script."""
 
+import os
 import re
+import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,26 @@ def test_inputs_reach_the_scripts_as_variables() -> None:
 def test_every_input_is_explained(name: str) -> None:
     """The page lists what the action takes."""
     assert f"| `{name}` |" in PAGE
+
+
+def test_every_input_reaches_the_command(tmp_path: Path) -> None:
+    """The action's own script, with an interpreter that only says what it is called with; what is empty says nothing."""
+    interpreter = tmp_path / "python"
+    interpreter.write_text('#!/bin/sh\nfor given in "$@"; do echo "$given"; done\n')
+    interpreter.chmod(0o755)
+    script = textwrap.dedent(ACTION.rpartition("run: |\n")[2])
+    said = _said(script, {name.upper(): f"<{name}>" for name in INPUTS} | {"PYTHON": str(interpreter)})
+    assert said[:5] == ["-P", "-m", "roformer_conformance", "check", "<implementation>"]
+    options = {name: f"<{name}>" for name in set(INPUTS) - {"implementation", "clauses", "python"}}
+    assert dict(zip(said[5::2], said[6::2], strict=True)) == {
+        **{f"--{name}": value for name, value in options.items()}, "--clause": "<clauses>",
+    }  # fmt: skip
+    bare = _said(script, dict.fromkeys(map(str.upper, INPUTS), "") | {"PYTHON": str(interpreter), "LEVEL": "smoke"})
+    assert bare[5:] == ["--level", "smoke", "--workers", "", "--report", ""]
+
+
+def _said(script: str, given: dict[str, str]) -> list[str]:
+    run = subprocess.run(
+        ["bash", "-c", script], env={**os.environ, **given}, capture_output=True, text=True, check=True
+    )
+    return run.stdout.splitlines()
