@@ -38,7 +38,7 @@ def test_every_input_is_explained(name: str) -> None:
 
 
 def test_every_input_reaches_the_command(tmp_path: Path) -> None:
-    """The action's own script, with an interpreter that only says what it is called with; what is empty says nothing."""
+    """The action's own script, with an interpreter that says how it is called; what is empty says nothing."""
     interpreter = tmp_path / "python"
     interpreter.write_text('#!/bin/sh\nfor given in "$@"; do echo "$given"; done\n')
     interpreter.chmod(0o755)
