@@ -50,7 +50,7 @@ def run_job(
         planned(job, replay_line(job, level, seed, k, name or adapter.name) if failure else ""),
         status="failed" if failure else "passed" if attempts.count else "not_claimed",
         message=failure or ("" if attempts.count else f"needs {attempts.unsupported}"),
-        case=case.described() if failure and case else "",
+        case=attempts.told(case) if failure and case else "",
         tried=case if failure else None,
         diagnosis=("the implementation died, and was not asked again",) if attempts.ended else (),
         grade=attempts.trial.grade or None,
@@ -67,7 +67,7 @@ def run_case(adapter: Adapter, check: Check, case: Case, dtype: str, k: float = 
         planned(Job(check, case.head, dtype), ""),
         status="failed" if failure else "passed" if attempts.count else "not_claimed",
         message=failure or ("" if attempts.count else f"needs {attempts.unsupported}"),
-        case=case.described(),
+        case=attempts.told(case),
         tried=attempts.latest,
         grade=attempts.trial.grade or None,
         examples=attempts.count,
@@ -100,6 +100,10 @@ def replay_line(job: Job, level: str, seed: int, k: float, name: str) -> str:
     """The command line that runs a check again, on the same examples."""
     again = f"roformer-conformance check {name} --clause {job.check.id} --level {level} --seed {seed}"
     return again + ("" if k == FAILS_AT else f" --budget-k {k:g}")
+
+
+# Whose weights a case has where they are fixed: those of `--model DIR`.
+CHECKPOINT = "the checkpoint's weights"
 
 
 class _Ended(BaseException):
@@ -139,6 +143,10 @@ class _Attempts:
             self.count -= 1
             return False
         return True
+
+    def told(self, case: Case) -> str:
+        """One line on a case; the weights of an implementation that has but one model are nobody's drawing."""
+        return case.described(weights=CHECKPOINT if hasattr(self.trial.adapter, "own_weights") else "")
 
     def result(self, attempt: Callable[[], None]) -> tuple[Case | None, str]:
         """The case that `attempt` ended with, and why it failed; "" when it did not."""

@@ -116,11 +116,11 @@ class Case:
         """The same case with other fields of the configuration."""
         return dataclasses.replace(self, config={**self.config, **changes})
 
-    def described(self) -> str:
-        """One line that tells what is special about this case."""
+    def described(self, weights: str = "") -> str:
+        """One line that tells what is special about this case, with `weights` in place of how its own are drawn."""
         sizes = ", ".join(f"{short}={self.config[name]}" for short, name in _SHORT_NAMES.items())
         call = f"{self.head}, batch {self.batch}, seq_len {self.seq_len}, mask {self.mask}"
-        return f"{call}, {self.profile} weights, {sizes}, seed {self.seed}"
+        return f"{call}, {weights or f'{self.profile} weights'}, {sizes}, seed {self.seed}"
 
 
 _SHORT_NAMES = {

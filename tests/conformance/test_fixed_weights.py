@@ -114,6 +114,8 @@ def test_a_wrong_export_fails_and_is_told_what_it_looks_like(checkpoint: Path) -
     failed = next(record for record in result.failed if record.id == "NUM-1.1/parity")
     assert "attentions.0" in failed.message
     assert any("half-split" in line for line in failed.diagnosis)
+    assert "the checkpoint's weights" in failed.case
+    assert "strong" not in failed.case
     assert failed.replay.startswith(f"roformer-conformance check exported --model {checkpoint} --clause NUM-1.1/parity")
 
 
