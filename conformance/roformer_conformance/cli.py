@@ -99,7 +99,7 @@ def check(
     _tell_of_files(result, failures)
     _write(result, json, junit)
     if report is not None:
-        cli_report.write(adapter, result, budget_k, report, console)
+        cli_report.write(adapter, result, budget_k, report, console, model)
     raise typer.Exit(exit_code(adapter, result.conforms))
 
 

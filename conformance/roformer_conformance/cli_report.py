@@ -26,8 +26,12 @@ def report(
             typer.echo(f"wrote {path}")
 
 
-def write(adapter: Adapter, result: Result, k: float, folder: Path, console: Console) -> None:
-    """Measure what a report shows beside the result, and write the report to the folder."""
+def write(
+    adapter: Adapter, result: Result, k: float, folder: Path, console: Console, model: Path | None = None
+) -> None:
+    """Measure what a report shows beside the result, and write the report to the folder; `model` as `check` has it."""
     with usage_errors():
-        for path in write_report(replace(result, growth=measure_growth(adapter, k)), folder):
+        with console.status("measuring how the error grows"):  # seen on a terminal alone
+            growth = measure_growth(adapter, k, model)
+        for path in write_report(replace(result, growth=growth), folder):
             console.print(f"wrote {path}", soft_wrap=True)

@@ -23,6 +23,8 @@ from .strategies import Case, OneOf
 
 # How it is said that a check asks for another model than the one there is.
 OTHER_WEIGHTS = "other weights (not applicable: fixed weights)"
+# Whose weights a case has that is tried on it.
+CHECKPOINT = "the checkpoint's weights"
 # Claims about a pooler, which a checkpoint of a language model often lacks.
 _ABOUT_THE_POOLER = ("OUT-1.1/base", "OUT-1.6/shapes-of-one", "OUT-4.1/formula")
 # What a check may ask of its cases that has nothing to do with the model.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from .budget import FAILS_AT, judge
+from .fixed import CHECKPOINT, FixedWeights, bound
 from .oracle import Oracle, schema
 from .partial import Seen, lacking, present, unasked
 from .precision import carried
@@ -26,22 +28,31 @@ CONFIG: Mapping[str, Any] = MappingProxyType(
 BATCH, SEQ_LEN = 2, 24
 
 
-def measure_growth(adapter: Adapter, k: float = FAILS_AT) -> Growth:
+def measure_growth(adapter: Adapter, k: float = FAILS_AT, folder: Path | None = None) -> Growth:
     """The errors of every hidden state and of what stands on top, in the implementation's first type.
 
     An implementation that raises, or leaves an output out, gets a `problem` in place of numbers.
+
+    Args:
+        adapter: the implementation.
+        k: the grade at which an output fails.
+        folder: the checkpoint that an implementation with fixed weights was made from: then that is the model.
     """
+    adapter = bound(adapter, folder)
     capabilities = Capabilities.of(adapter)
     missing = lacking(capabilities)
     head, dtype = capabilities.heads[0], capabilities.dtypes[0]
-    config = {**CONFIG, "is_decoder": head == "causal_lm"}
-    sizes = ", ".join(f"{short}={CONFIG[name]}" for short, name in _SIZES.items())
-    described = f"{head} in {dtype}, {sizes}, batch {BATCH}, seq_len {SEQ_LEN}"
-    weights = draw_weights(schema(config, head), "strong", 0, dtype)
-    lead = (BATCH, 2, SEQ_LEN) if head == "multiple_choice" else (BATCH, SEQ_LEN)
-    inputs = {"input_ids": np.random.default_rng(0).integers(0, CONFIG["vocab_size"], lead)}
+    config, weights = _model(adapter, head, dtype)
+    length = min(SEQ_LEN, config["max_position_embeddings"])
+    sizes = ", ".join(f"{short}={config[name]}" for short, name in _SIZES.items())
+    whose = f", {CHECKPOINT}" if folder else ""
+    described = f"{head} in {dtype}, {sizes}{whose}, batch {BATCH}, seq_len {length}"
+    lead = (BATCH, 2, length) if head == "multiple_choice" else (BATCH, length)
+    inputs = {"input_ids": np.random.default_rng(0).integers(0, config["vocab_size"], lead)}
     try:
-        model = adapter.load(head, config, {name: carried(array, dtype) for name, array in weights.items()}, dtype)
+        model = adapter.load(
+            head, dict(config), {name: carried(array, dtype) for name, array in weights.items()}, dtype
+        )
         got = flatten(model(inputs, style="keywords", options=unasked(TRACES, missing)))
         oracle = Oracle(head, config, weights)
         exact = present(oracle.run(inputs, TRACES), missing)
@@ -49,6 +60,14 @@ def measure_growth(adapter: Adapter, k: float = FAILS_AT) -> Growth:
         return _compared(Growth(head, dtype, described), Seen(got, missing), exact, runs, k)
     except Exception as error:  # whatever an implementation throws is told, and the report goes on
         return Growth(head, dtype, described, problem=f"{type(error).__name__}: {error}")
+
+
+def _model(adapter: Adapter, head: str, dtype: str) -> tuple[Mapping[str, Any], Mapping[str, Array]]:
+    """Configuration and weights, representable in `dtype`: the same for all, or those of the one model there is."""
+    if isinstance(adapter, FixedWeights):
+        return adapter.checkpoint.config, adapter.own_weights(head, dtype)
+    config = {**CONFIG, "is_decoder": head == "causal_lm"}
+    return config, draw_weights(schema(config, head), "strong", 0, dtype)
 
 
 _SIZES = {"L": "num_hidden_layers", "H": "hidden_size", "N": "num_attention_heads", "FFN": "intermediate_size"}

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 
 from .budget import FAILS_AT
+from .fixed import CHECKPOINT, FixedWeights
 from .levels import examples
 from .partial import MissingOutput
 from .planning import Job
@@ -102,10 +103,6 @@ def replay_line(job: Job, level: str, seed: int, k: float, name: str) -> str:
     return again + ("" if k == FAILS_AT else f" --budget-k {k:g}")
 
 
-# Whose weights a case has where they are fixed: those of `--model DIR`.
-CHECKPOINT = "the checkpoint's weights"
-
-
 class _Ended(BaseException):
     """The implementation died: nothing below may catch this, and nobody looks for a smaller case that kills."""
 
@@ -146,7 +143,7 @@ class _Attempts:
 
     def told(self, case: Case) -> str:
         """One line on a case; the weights of an implementation that has but one model are nobody's drawing."""
-        return case.described(weights=CHECKPOINT if hasattr(self.trial.adapter, "own_weights") else "")
+        return case.described(weights=CHECKPOINT if isinstance(self.trial.adapter, FixedWeights) else "")
 
     def result(self, attempt: Callable[[], None]) -> tuple[Case | None, str]:
         """The case that `attempt` ended with, and why it failed; "" when it did not."""

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from roformer_conformance import UsageError, check_implementation, cli
 from roformer_conformance.fixed import OTHER_WEIGHTS, FixedWeights
+from roformer_conformance.growth import measure_growth
 from roformer_conformance.oracle import schema
 from roformer_conformance.protocol import AdapterError
 from roformer_conformance.records import Result
@@ -117,6 +118,18 @@ def test_a_wrong_export_fails_and_is_told_what_it_looks_like(checkpoint: Path) -
     assert "the checkpoint's weights" in failed.case
     assert "strong" not in failed.case
     assert failed.replay.startswith(f"roformer-conformance check exported --model {checkpoint} --clause NUM-1.1/parity")
+
+
+def test_a_report_shows_the_errors_on_the_checkpoint(checkpoint: Path) -> None:
+    """What is drawn of a right export lies within its budget; of a wrong one, what differs is drawn."""
+    right = measure_growth(Exported(), folder=checkpoint)
+    assert not right.problem
+    assert right.described == "base in float32, L=2, H=16, N=2, FFN=23, the checkpoint's weights, batch 2, seq_len 24"
+    assert max(tap.grade for tap in right.taps) < 4.0
+    assert right.attention is None
+    wrong = measure_growth(WronglyExported(), folder=checkpoint)
+    assert wrong.attention is not None
+    assert wrong.attention.tap == "attentions.0"
 
 
 def test_an_export_of_other_weights_fails(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
