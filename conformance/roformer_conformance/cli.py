@@ -153,7 +153,7 @@ def verify(
             record = verify_vector(adapter, vector, dtype, shlex.quote(implementation))
             records.append(examiner.examined(record))
             _naming(advance)(records[-1], len(vectors))
-    result = Result(adapter.name, adapter.version, "vectors", 0, tuple(records), (), environment=environment())
+    result = Result(adapter.name, adapter.version, "vectors", 0, tuple(records), (), environment=environment(adapter))
     for record in result.failed:
         print_failure(record, console)
     console.print(_vectors_table(result, dtype))

@@ -121,7 +121,7 @@ def record(model: Subject, path: Path, progress: Progress | None = None) -> dict
         "format": FORMAT, "implementation": model.implementation, "name": model.adapter.name,
         "version": model.adapter.version, "head": model.head, "dtype": model.dtype, "config": dict(model.config),
         "weights": model.fingerprint(), "measured": bool(model.weights), "spreads": spreads,
-        "environment": environment(),
+        "environment": environment(model.adapter),
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = {name: np.array(array, order="C", copy=True) for name, array in arrays.items()}
@@ -196,7 +196,7 @@ def changes(golden: Golden, model: Subject) -> list[str]:
     if (golden.header["name"], golden.header["version"]) != (model.adapter.name, str(model.adapter.version)):
         was, version = golden.header["name"], golden.header["version"]
         found.append(f"implementation: was {was} {version}, is {model.adapter.name} {model.adapter.version}")
-    here = environment()
+    here = environment(model.adapter)
     return found + [
         f"environment: {name} was {value}, is {here.get(name)}"
         for name, value in golden.header["environment"].items()

@@ -18,6 +18,7 @@ import importlib.util
 import json
 import logging
 import os
+import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,8 @@ from safetensors.numpy import load_file, save_file
 PROTOCOL = 1
 # The suite writes here the numbers of the descriptors that its frames and the answers travel on.
 DESCRIPTORS = "ROFORMER_CONFORMANCE_DESCRIPTORS"
+# Packages whose versions are told where the adapter has imported them; of others its own `versions` may tell.
+FRAMEWORKS = ("numpy", "torch", "tensorflow", "keras", "jax", "flax", "transformers", "onnxruntime", "openvino")
 # Claims about objects that only one process can see: they are not passed on.
 STAYS_INSIDE = ("python_values", "output_objects", "tokenizer", "keras")
 
@@ -73,6 +76,13 @@ def kind_of(error: BaseException) -> str:
     return next(cls.__name__ for cls in type(error).__mro__ if getattr(builtins, cls.__name__, None) is cls)
 
 
+def versions_of(adapter: Any) -> dict[str, str]:
+    """What an adapter runs on here, for reports: Python, frameworks that are imported, and what it says itself."""
+    there = {name: getattr(sys.modules.get(name), "__version__", None) for name in FRAMEWORKS}
+    known = {"python": platform.python_version(), **{name: found for name, found in there.items() if found}}
+    return {str(name): str(found)[:200] for name, found in {**known, **getattr(adapter, "versions", {})}.items()}
+
+
 class Server:
     """Answers the suite's messages with what an adapter does."""
 
@@ -99,7 +109,8 @@ class Server:
         claims = {name: claim for name, claim in dict(self.adapter.capabilities).items() if name not in STAYS_INSIDE}
         described = {"name": self.adapter.name, "version": str(self.adapter.version), "language": "Python"}
         preparation = self.adapter.prepare() if hasattr(self.adapter, "prepare") else 0.0
-        return {"protocol": PROTOCOL, "implementation": described | {"capabilities": claims, "seconds": preparation}}
+        described |= {"capabilities": claims, "seconds": preparation, "versions": versions_of(self.adapter)}
+        return {"protocol": PROTOCOL, "implementation": described}
 
     def load(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """A model from a configuration and weights."""

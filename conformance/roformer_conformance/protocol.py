@@ -69,7 +69,8 @@ class Adapter(Protocol):
     """An implementation under test.
 
     `Capabilities` lists what else it may claim, and which methods each claim asks for. An adapter that has a method
-    `prepare()` is asked to compile or load what it needs before anything is timed; it returns the seconds.
+    `prepare()` is asked to compile or load what it needs before anything is timed; it returns the seconds. One that has
+    `versions`, a mapping of names to versions, has them shown in reports beside those of Python and known frameworks.
     """
 
     name: str

@@ -6,7 +6,7 @@ import pickle
 import platform
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from .clauses import PROFILES, load_clauses
 from .expectations import Expectation, judged, require_known
 from .failures import Examiner
 from .fixed import bound
+from .kit import versions_of
 from .levels import LEVELS, UsageError
 from .planning import claims_of, not_claimed, plan, runs, selected
 from .precision import recorded
@@ -30,6 +31,9 @@ from .running import planned, replay_line, run_job
 from .telling import most_telling
 from .vectors import Vector, vector_record, verify_vector
 from .workers import Attempt, spread
+
+# How the names begin of what the implementation runs on.
+IMPLEMENTATION = "implementation: "
 
 Progress = Callable[[Record, int], None]
 
@@ -91,7 +95,7 @@ def check_implementation(
         not_asked={clause.id: clause.not_asked for clause in load_clauses().values() if clause.not_asked},
         seconds=time.perf_counter() - started - preparation,
         preparation_seconds=preparation,
-        environment=environment(),
+        environment=environment(run.adapter),
         profile=profile,
     )
 
@@ -208,7 +212,13 @@ def _maker(adapter: Adapter, name: str | None) -> Callable[[], Adapter]:
         raise UsageError(f"{adapter.name} cannot be taken to other processes, use workers=1: {error}") from error
 
 
-def environment() -> dict[str, str]:
-    """What a result depends on beside the implementation."""
+def environment(adapter: Adapter) -> dict[str, str]:
+    """What a result depends on: the suite's own environment, and what the implementation runs on."""
     packages = {name: version(name) for name in ("roformer-reference", "numpy", "hypothesis")}
-    return {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system(), **packages}
+    machine = {"machine": platform.machine(), "system": platform.system()}
+    runs_on: Mapping[str, str] | None = getattr(adapter, "runs_on", None)  # of a process: its own words, or silence
+    told = versions_of(adapter) if runs_on is None else runs_on
+    return {
+        "python": platform.python_version(), **machine, **packages,
+        **{f"{IMPLEMENTATION}{name}": found for name, found in told.items()},
+    }  # fmt: skip

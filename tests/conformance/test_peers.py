@@ -19,7 +19,7 @@ from roformer_conformance.peers import summaries as summary_module
 from roformer_conformance.peers.manifests import Peer, all_peers, read_peer
 from roformer_conformance.process.rehearsal import rehearse
 from roformer_conformance.profiles import profile_expectations
-from roformer_conformance.protocol import AdapterError
+from roformer_conformance.protocol import AdapterError, find_adapter
 from roformer_conformance.registry import all_checks
 from roformer_conformance.vectors import load_vectors
 
@@ -186,6 +186,9 @@ def test_the_adapter_of_the_guide_is_checked_by_its_command_line(tmp_path: Path)
     command = f"cmd:node {tmp_path / 'adapter.mjs'}"
     spoken = run("protocol", command)
     assert spoken.exit_code == 0, spoken.output
+    process = find_adapter(command)
+    assert list(process.runs_on) == ["node"]
+    process.close()
     checked = run("check", command, "--level", "smoke", "--clause", "OUT-1.1", "--clause", "MASK-3.1")
     assert checked.exit_code == 1, checked.output
     assert "mine 1.0 fails" in checked.output

@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+import platform
 import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -25,8 +27,9 @@ from roformer_conformance.protocol import (
     find_adapter,
     flatten,
 )
-from roformer_conformance.runner import check_implementation
+from roformer_conformance.runner import check_implementation, environment
 from roformer_conformance.trial import heard_warnings
+from roformer_numpy.adapter import NumpyAdapter
 
 FOLDER = Path(__file__).parent / "processes"
 TABLE = np.arange(12.0).reshape(4, 3)
@@ -308,3 +311,31 @@ def test_no_warning_is_left_behind() -> None:
         warnings.simplefilter("error")
         started().close()
     assert set(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_process_says_what_it_runs_on() -> None:
+    """Its Python and its packages stand in the result beside the suite's own, and so do words of the adapter's."""
+    process = started()
+    assert process.runs_on == {"python": platform.python_version(), "numpy": np.__version__, "engine": "7.1"}
+    told = environment(process)
+    assert told["implementation: engine"] == "7.1"
+    assert told["implementation: numpy"] == told["numpy"] == np.__version__
+    process.close()
+
+
+def test_a_process_that_says_nothing_of_itself_is_not_given_the_suites_packages() -> None:
+    """Another language has no Python; silence stays silence."""
+    process = started()
+    process.runs_on = {}
+    assert not [name for name in environment(process) if name.startswith("implementation: ")]
+    process.close()
+
+
+def test_an_implementation_beside_the_suite_says_what_it_runs_on_too() -> None:
+    """What its adapter knows, and frameworks that are imported."""
+
+    class Mine(NumpyAdapter):
+        versions: ClassVar = {"blas": "0.3"}
+
+    told = environment(Mine("equations"))
+    assert (told["implementation: blas"], told["implementation: numpy"]) == ("0.3", np.__version__)

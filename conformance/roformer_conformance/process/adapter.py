@@ -60,6 +60,7 @@ class ProcessAdapter:
         self.name, self.version = str(described["name"]), str(described["version"])
         self.capabilities: Mapping[str, Any] = described["capabilities"]
         self.preparation = float(described.get("seconds", 0.0))
+        self.runs_on: Mapping[str, str] = described.get("versions", {})  # what it says of its own environment
         inside = [name for name in STAYS_INSIDE if self.capabilities.get(name)]
         if inside:
             self.close()

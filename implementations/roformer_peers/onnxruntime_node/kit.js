@@ -2,7 +2,7 @@
 // Turns a JavaScript adapter into a process that the suite can check: the JSON lines of messages.schema.json, and
 // safetensors files. Needs Node 20 and no package; may be copied.
 //
-//   serve({ name, version, capabilities, load(head, config, weights, dtype) → model })
+//   serve({ name, version, capabilities, versions, load(head, config, weights, dtype) → model })
 //   model.call(inputs, style, options) → outputs, each of them { dtype, dims, data } with a typed array
 
 const fs = require("node:fs");
@@ -74,8 +74,9 @@ class Server {
 
   start({ folder }) {
     this.folder = folder;
-    const { name, version, capabilities } = this.adapter;
-    return { protocol: 1, implementation: { name, version, language: "JavaScript", capabilities } };
+    const { name, version, capabilities, versions } = this.adapter; // what it runs on is shown in reports
+    const told = { node: process.versions.node, ...versions };
+    return { protocol: 1, implementation: { name, version, language: "JavaScript", capabilities, versions: told } };
   }
 
   async load({ id, head, config, weights, dtype }) {

@@ -23,6 +23,7 @@ class Adapter:
     """A base model whose hidden state is the embedding of the word."""
 
     name, version = "echo", "1"
+    versions = MappingProxyType({"engine": "7.1"})
     capabilities = MappingProxyType(
         {"heads": ["base"], "call_styles": ["keywords", "dict", "single"], **dict.fromkeys(CLAIMED, True)}
     )
