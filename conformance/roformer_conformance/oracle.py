@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,27 +43,40 @@ _ROUNDED_DERIVATIVES = (
     "cross_entropy", "active_cross_entropy", "span_cross_entropy", "squared_error", "binary_cross_entropy",
 )  # fmt: skip
 
-_latest: dict[str, Any] = {}
-
 _Answer = TypeVar("_Answer")
 
 # Given the right components, the ones that are exchanged, by name.
 Swap = Callable[[Components], Mapping[str, Callable[..., Any]]]
 
 
+class _Described:
+    """A configuration as it is described, as a key: equal to another one with equal content."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields, self._content = fields, repr(sorted(fields.items()))
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Described) and self._content == other._content
+
+
 def schema(config: Mapping[str, Any], head: str) -> dict[str, tuple[int, ...]]:
     """Flat Hugging Face names and shapes of all weights that the model called `head` has."""
-    own = weight_shapes(_config_of(config), head)
+    return dict(_schema(_Described(config), head))
+
+
+# Both are asked for again and again with the same configuration, and nobody changes what they give.
+@lru_cache(maxsize=32)
+def _schema(described: _Described, head: str) -> dict[str, tuple[int, ...]]:
+    own = weight_shapes(_config_of(described), head)
     return {with_prefix(foreign_name(name, head), head): foreign_shape(name, shape) for name, shape in own.items()}
 
 
-def _config_of(described: Mapping[str, Any]) -> RoFormerConfig:
-    """The configuration, read once while it is asked for again and again; nobody changes it."""
-    key = repr(sorted(described.items()))
-    if _latest.get("key") != key:
-        _latest.update(key=key, config=RoFormerConfig.from_dict(described))
-    config: RoFormerConfig = _latest["config"]
-    return config
+@lru_cache(maxsize=32)
+def _config_of(described: _Described) -> RoFormerConfig:
+    return RoFormerConfig.from_dict(described.fields)
 
 
 class Oracle:
@@ -76,7 +89,7 @@ class Oracle:
     @cached_property
     def config(self) -> RoFormerConfig:
         """The configuration, read when it is needed first: most comparisons end at the floor of their budget."""
-        return _config_of(self.described)
+        return _config_of(_Described(self.described))
 
     def run(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Outputs:
         """Every output in float64."""
@@ -198,8 +211,8 @@ def perturbed(generator: np.random.Generator, dtype: str, *, alike: bool = False
     def dense(x: Array, kernel: Array, bias: Array) -> Array:
         order = generator.permutation(len(kernel))
         cut = int(generator.integers(1, len(kernel) + 1))
-        first, rest = order[:cut], order[cut:]
-        return x[..., first] @ kernel[first] + (x[..., rest] @ kernel[rest] + bias)
+        x, kernel = x[..., order], kernel[order]
+        return x[..., :cut] @ kernel[:cut] + (x[..., cut:] @ kernel[cut:] + bias)
 
     def layer_norm(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
         return EQUATIONS.layer_norm(stored(x), gamma, beta, eps)  # a residual sum is stored before it is normalised

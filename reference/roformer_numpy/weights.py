@@ -8,7 +8,6 @@ formula reads `x @ kernel + bias`; other people's names and transposes are known
 from __future__ import annotations
 
 import dataclasses
-import functools
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,12 +121,14 @@ def map_leaves(function: Callable[[str, Any], Other], tree: Any, name: str = "")
     if tree is None:
         return None
     kind: Any = type(tree)
-    fields = _field_names(kind)
+    fields = _FIELDS.get(kind)
     if fields:
         path = f"{name}." if name else ""
+        if kind in _OF_LEAVES:  # most of a tree: no need to look what its parts are
+            return kind(*[function(path + key, getattr(tree, key)) for key in fields])
         return kind(*[map_leaves(function, getattr(tree, key), path + key) for key in fields])
-    if isinstance(tree, tuple) and isinstance(tree[0], Layer):
-        return tuple(map_leaves(function, part, f"{name}.layer_{number}") for number, part in enumerate(tree))
+    if kind is tuple and isinstance(tree[0], Layer):
+        return tuple([map_leaves(function, part, f"{name}.layer_{number}") for number, part in enumerate(tree)])
     return function(name, tree)
 
 
@@ -246,7 +247,6 @@ def _norm(width: int) -> LayerNorm[Shape]:
     return LayerNorm(gamma=(width,), beta=(width,))
 
 
-@functools.cache
-def _field_names(node: Any) -> tuple[str, ...]:
-    """The parts of a node of the tree; none for a leaf's type."""
-    return tuple(item.name for item in dataclasses.fields(node)) if dataclasses.is_dataclass(node) else ()
+_NODES = (Dense, LayerNorm, Embeddings, Attention, FeedForward, Layer, LanguageModelHead, SequenceHead, Weights)
+_FIELDS: dict[Any, tuple[str, ...]] = {node: tuple(item.name for item in dataclasses.fields(node)) for node in _NODES}
+_OF_LEAVES = frozenset({Dense, LayerNorm})  # whose fields are leaves, each of them
