@@ -100,6 +100,9 @@ class Result:
     environment: Mapping[str, str] = field(default_factory=dict)
     growth: Growth | None = None  # measured for reports alone
     profile: str = "documented"  # whose registered behaviours explain differences
+    specified: int = (
+        0  # how many claims an implementation can be asked, whichever of them this run was about; 0: unknown
+    )
 
     def with_status(self, status: str) -> list[Record]:
         """The records of one status."""

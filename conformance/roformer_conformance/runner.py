@@ -93,6 +93,7 @@ def check_implementation(
         claims=claims_of(list(run.clauses)),
         inapplicable=inapplicable(load_clauses(), run.capabilities),
         not_asked={clause.id: clause.not_asked for clause in load_clauses().values() if clause.not_asked},
+        specified=sum(not clause.not_asked for clause in load_clauses().values()),
         seconds=time.perf_counter() - started - preparation,
         preparation_seconds=preparation,
         environment=environment(run.adapter),

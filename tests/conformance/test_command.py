@@ -104,7 +104,8 @@ def test_a_conforming_implementation_exits_with_0() -> None:
     """One family of the definition: a table, run / applicable / total, the verdict."""
     result = run("check", "numpy-equations", "--level", "smoke", "--clause", "MASK")
     assert result.exit_code == 0, result.output
-    assert re.search(r"numpy-equations \S+ conforms: \d+ checks and vectors", result.output)
+    told = r"numpy-equations \S+ conforms on the (\d+) of \d+ claims that were tried: \d+ checks and vectors"
+    assert 0 < int(re.search(told, result.output)[1]) < 20
     assert re.search(r"claims run \d+ / applicable \d+ / total \d+", result.output)
 
 

@@ -10,11 +10,14 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from roformer_conformance import UsageError, cli, records
+from roformer_conformance import UsageError, check_implementation, cli, records
+from roformer_conformance.clauses import load_clauses
 from roformer_conformance.growth import measure_growth
 from roformer_conformance.report import document, read_documents, schema, write_json, write_pages, write_report
 from roformer_conformance.report.grid import rows
+from roformer_conformance.report.standing import Standing
 from roformer_conformance.report.summary import badge, summary
+from roformer_conformance.report.terminal import verdict
 from roformer_numpy.adapter import NumpyAdapter
 
 from .results import SCRIPT, result
@@ -115,8 +118,41 @@ def test_a_badge_says_how_many_claims_hold() -> None:
     """In the format of shields.io's endpoint badges."""
     good, bad = json.loads(badge([GOOD])), json.loads(badge([BAD]))
     assert good["schemaVersion"] == 1
-    assert (good["message"], good["color"]) == ("2 / 4 claims", "green")
-    assert (bad["message"], bad["color"], bad["isError"]) == ("0 / 4 claims", "red", True)
+    assert (good["message"], good["color"]) == ("2 of 5 claims", "green")
+    assert (bad["message"], bad["color"], bad["isError"]) == ("0 of 5 claims", "red", True)
+
+
+def test_who_was_asked_little_is_not_simply_said_to_conform(tmp_path: Path) -> None:
+    """Three claims of seven are less than half: every place says so and none is green; with three of six it is."""
+    little, enough = (dataclasses.replace(result(), specified=number) for number in (7, 6))
+    told = "conforms but for what is known, on the 3 of 7 claims that were tried"
+    assert document(little)["verdict"] == told
+    assert told in str(verdict(little))
+    assert verdict(little).style == "bold yellow"
+    assert f"🟡 mine 1.0 {told}" in summary([document(little)])
+    given = json.loads(badge([document(little)]))
+    assert (given["message"], given["color"], given["isError"]) == ("2 of 7 claims", "yellow", False)
+    assert json.loads(badge([document(enough), document(little)]))["color"] == "yellow"
+    assert f'<p class="differs">✓ {told}</p>' in write_pages([document(little)], tmp_path)[0].read_text()
+    assert document(enough)["verdict"] == "conforms but for what is known"
+    assert verdict(enough).style == "bold green"
+    assert json.loads(badge([document(enough)]))["color"] == "green"
+
+
+def test_one_claim_that_holds_is_told_as_one() -> None:
+    """A failure stays a failure, whatever was asked, and nothing that passed is no success."""
+    assert Standing(True, 0, 0, 1, 204).words == "conforms on the 1 of 204 claims that was tried"
+    assert Standing(False, 1, 0, 1, 204).words == "fails 1 check"
+    assert Standing(False, 0, 0, 0, 204).words == "passes nothing"
+    assert Standing(True, 0, 0, 102, 204).words == "conforms"
+
+
+def test_a_run_knows_how_many_claims_there_are() -> None:
+    """Whichever of them it was about: a single clause is no conformance with the whole."""
+    run = check_implementation(NumpyAdapter("equations"), level="smoke", clauses=["FFN-4.3"])
+    askable = sum(not clause.not_asked for clause in load_clauses().values())
+    assert run.specified == askable > 150
+    assert document(run)["verdict"] == f"conforms on the 1 of {askable} claims that was tried"
 
 
 def test_a_step_of_github_gets_the_summary_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

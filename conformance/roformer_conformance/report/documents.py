@@ -11,6 +11,7 @@ from typing import Any
 
 from ..levels import UsageError
 from ..records import Result
+from .standing import Standing
 
 Document = Mapping[str, Any]
 
@@ -18,7 +19,9 @@ Document = Mapping[str, Any]
 def document(result: Result) -> Document:
     """The whole result; what is not finite becomes null."""
     covered = dataclasses.asdict(result.coverage())
-    whole: Document = _finite({**dataclasses.asdict(result), "conforms": result.conforms, "coverage": covered})
+    verdict = Standing.of_result(result).words
+    told = {"conforms": result.conforms, "verdict": verdict, "coverage": covered}
+    whole: Document = _finite({**dataclasses.asdict(result), **told})
     return whole
 
 

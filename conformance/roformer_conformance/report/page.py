@@ -16,6 +16,7 @@ from ..telling import most_telling, suspicion
 from .documents import Document
 from .grid import MARKS, rows
 from .pictures import attention_picture, growth_legend, growth_picture
+from .standing import Standing
 
 SHOWN_FAILURES = 50
 
@@ -33,6 +34,7 @@ def page(documents: Sequence[Document]) -> str:
         growth=Markup(growth_picture(documents)),
         legend=growth_legend(documents),
         attention=[_attention(document) for document in documents],
+        standings=[Standing.of_document(document) for document in documents],
         counts=[Counter(record["status"] for record in document["records"]) for document in documents],
         suspicions=[suspicion(_failures(document)) for document in documents],
         failures=[(document["implementation"], found) for document in documents if (found := _failures(document))],

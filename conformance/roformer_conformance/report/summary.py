@@ -11,6 +11,7 @@ from ..shortening import headline
 from ..telling import most_telling, suspicion
 from .documents import Document
 from .grid import MARKS, rows
+from .standing import Standing
 
 SHOWN = 20
 
@@ -30,14 +31,16 @@ def summary(documents: Sequence[Document]) -> str:
 
 
 def badge(documents: Sequence[Document]) -> str:
-    """An endpoint badge of shields.io: claims that hold, of those that apply."""
-    conform = all(document["conforms"] for document in documents)
+    """An endpoint badge of shields.io: claims that hold, of all that can be asked; yellow where few were tried."""
+    standings = [Standing.of_document(document) for document in documents]
+    conform, narrow = all(one.conforms for one in standings), any(one.narrow for one in standings)
     held, applicable = (sum(numbers) for numbers in zip(*map(_score, documents), strict=True))
+    green = "yellow" if narrow else "brightgreen" if held == applicable else "green"
     described = {
         "schemaVersion": 1,
         "label": "RoFormer conformance",
-        "message": f"{held} / {applicable} claims",
-        "color": "brightgreen" if conform and held == applicable else "green" if conform else "red",
+        "message": f"{held} of {sum(one.total for one in standings)} claims",
+        "color": green if conform else "red",
         "isError": not conform,
     }
     return json.dumps(described, indent=1) + "\n"
@@ -51,18 +54,11 @@ def write_summary(documents: Sequence[Document], path: Path, *, append: bool = F
 
 def _verdict(document: Document) -> str:
     held, applicable = _score(document)
-    failed = sum(record["status"] == "failed" for record in document["records"])
-    differs = any(record["status"] == "differs" for record in document["records"])
-    words = (
-        f"conforms{' but for what is known' if differs else ''}"
-        if document["conforms"]
-        else f"**fails {failed} check{'s' if failed > 1 else ''}**"
-        if failed
-        else "**passes nothing**"
-    )
+    standing = Standing.of_document(document)
+    words = standing.words if standing.conforms else f"**{standing.words}**"
     who = _escaped(f"{document['implementation']} {document['version']}")
     how = f"level {_escaped(document['level'])}, seed {document['seed']}, {document['seconds']:.1f} s"
-    return f"- {'✅' if document['conforms'] else '❌'} {who} {words}: {held} of {applicable} claims hold ({how})"
+    return f"- {standing.choice('✅', '🟡', '❌')} {who} {words}: {held} of {applicable} claims hold ({how})"
 
 
 def _score(document: Document) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from ..profiles.registered import explained_by
 from ..records import STATUSES, Coverage, Record, Result
 from ..shortening import shortened
 from ..telling import most_telling, suspicion
+from .standing import Standing
 
 # More failures than a terminal is good for; the files hold all of them.
 SHOWN_FAILURES = 10
@@ -62,11 +63,10 @@ def verdict(result: Result) -> Text:
     time = f"{result.seconds:.1f} s" + (
         f" after {result.preparation_seconds:.1f} s of preparation" if result.preparation_seconds >= 0.1 else ""
     )
-    failed = f"fails {len(result.failed)}" if result.failed else "passes nothing"
-    words = failed if not result.conforms else "conforms but for what is known" if result.differs else "conforms"
+    standing = Standing.of_result(result)
     differs = f", {len(result.differs)} differ as expected" if result.differs else ""
-    sentence = f"{result.implementation} {result.version} {words}: {amount}{differs}; {clauses}; {time}"
-    return Text(sentence, style="bold green" if result.conforms else "bold red")
+    sentence = f"{result.implementation} {result.version} {standing.words}: {amount}{differs}; {clauses}; {time}"
+    return Text(sentence, style=standing.choice("bold green", "bold yellow", "bold red"))
 
 
 def print_failure(record: Record, console: Console) -> None:
