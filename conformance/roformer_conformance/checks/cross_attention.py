@@ -39,6 +39,16 @@ def a_row_without_encoder_attends_to_all_of_it(trial: Trial, case: Case) -> None
     trial.match("a wholly masked encoder", rows, uniform, case, inputs, lambda array: array[row], TRACES)
 
 
+@check("DEC-5.2", "as-many-states-as-tokens", needs=NEEDED, also=("DEC-5.1",), min_seq_len=4,
+       masks=("irregular", "right"), num_hidden_layers=1, **{**CROSS, "heads": ("base",), "effort": 0.3})  # fmt: skip
+def masks_are_apart_whatever_the_lengths(trial: Trial, case: Case) -> None:
+    """An encoder as long as the decoder has its own mask, or none: the oracle's outputs in both cases."""
+    inputs = {name: array[:, : case.seq_len] for name, array in _with_encoder(case).items()}
+    model, unmasked = trial.load(case), {k: v for k, v in inputs.items() if k != "encoder_attention_mask"}
+    for given in (inputs, unmasked):
+        trial.agrees(case, given, trial.call(model, given, **TRACES), TRACES)
+
+
 @check("DEC-5.2", "still-masked-with-a-cache", needs=(*NEEDED, "cache"), also=("DEC-4", "DEC-5.3"), min_seq_len=3,
        masks=("none",), **CROSS)  # fmt: skip
 def the_encoder_stays_masked(trial: Trial, case: Case) -> None:

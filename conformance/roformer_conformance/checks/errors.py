@@ -209,12 +209,13 @@ def class_labels_out_of_range(trial: Trial, case: Case) -> None:
     _refuses_values(trial, case, "labels", classes, also=(-100,))
 
 
-@check("ERR-9.3", "label-rank", heads=LOSS_HEADS, effort=0.5)
+@check("ERR-9.3", "label-rank", heads=LOSS_HEADS, effort=0.5, min_batch=2)
 def labels_of_the_wrong_rank(trial: Trial, case: Case) -> None:
-    """Labels with an axis too many are an error that names them and their shape."""
+    """Labels with an axis too many, one of length 1 too, or one number for several rows are errors that name them."""
     for name, array in case.labels().items():
-        wrong = np.stack([array, array], axis=-1)
-        _refuses(trial, case, {**case.labels(), name: wrong}, name, _shown_rank(wrong))
+        one = array[(0,) * array.ndim]
+        for wrong in (np.stack([array, array], axis=-1), array[..., None], one):
+            _refuses(trial, case, {**case.labels(), name: wrong}, name, _shown_rank(wrong))
 
 
 @check(

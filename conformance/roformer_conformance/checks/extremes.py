@@ -6,10 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from ..protocol import Array
+from ..formulas import edited, negative_log_likelihood
+from ..protocol import Array, Outputs
 from ..registry import LOSS_HEADS, check
 from ..strategies import Case
 from ..trial import TRACES, Trial, expect, without_warnings
+from .losses import IGNORED, LAST_LAYERS
 
 
 @check("MASK-6.1", "all-rows-blind", masks=("blind_row",), effort=0.5, profiles=("strong", "high_score"),
@@ -21,6 +23,29 @@ def a_mask_of_nothing_but_zeros_is_a_mask(trial: Trial, case: Case) -> None:
         inputs = {name: array[:rows] for name, array in case.inputs().items()}
         inputs["attention_mask"] = np.zeros_like(inputs["attention_mask"])
         trial.agrees(case, inputs, trial.call(model, inputs, **TRACES), TRACES, rows=np.ones(_rows(inputs), bool))
+
+
+@check("LOSS-1.1", "large-losses", heads=LOSS_HEADS, effort=0.4, min_seq_len=3, masks=("none", "right"),
+       also=("LOSS-3.1", "LOSS-4", "LOSS-5.2", "LOSS-6.1", "LOSS-6.2"))  # fmt: skip
+def large_losses_are_not_cut(trial: Trial, case: Case) -> None:
+    """Logits in the hundreds give losses in the hundreds, by hand: no probability is cut, smoothed or rounded to 0."""
+    weights = edited(trial.weights(case), {LAST_LAYERS: lambda array: 256.0 * array})
+    inputs = {**case.inputs(), **case.labels()}
+    got = trial.call(trial.load(case, weights), inputs)
+    trial.close("by hand", got["loss"], _losses(case, got), case, inputs, "loss", weights=weights)
+
+
+@check("LOSS-5.4", "large-errors", heads=("sequence_classification",), effort=0.4, problem_type="regression",
+       also=("LOSS-5.1",))  # fmt: skip
+def large_errors_are_squared(trial: Trial, case: Case) -> None:
+    """Labels in the thousands, of one regression or of several, cost the mean of their squared errors, by hand."""
+    labels = 1000.0 * case.generator("far").standard_normal((case.batch, case.config["num_labels"]))
+    for count in (1, case.config["num_labels"]):
+        changed = case.with_config(num_labels=count)
+        inputs = {**case.inputs(), "labels": labels[:, :count].astype(np.float32)}
+        got = trial.call(trial.load(changed), inputs)
+        errors = got["logits"].astype(np.float64) - inputs["labels"]
+        trial.close(f"{count} by hand", got["loss"], (errors**2).mean(axis=1), changed, inputs, "loss")
 
 
 @check("ERR-11.2", "no-rows-with-labels", heads=LOSS_HEADS, effort=0.3, masks=("none", "right"), also=("OUT-1.7",))
@@ -52,6 +77,19 @@ def infinity_is_not_clipped(trial: Trial, case: Case) -> None:
         expect(
             bool(np.isnan(first[row, 0]).all()), f"hidden_states.0[{row}, 0] is finite where inputs_embeds is {value}"
         )
+
+
+def _losses(case: Case, got: Outputs) -> Array:
+    """The losses of a call with the case's labels, by hand from its logits."""
+    labels = case.labels()
+    if case.head == "question_answering":
+        both = [negative_log_likelihood(got[f"{end}_logits"], labels[f"{end}_positions"]) for end in ("start", "end")]
+        return (both[0] + both[1]) / 2
+    logits, wanted = got["logits"], labels["labels"]
+    if case.head == "causal_lm":
+        logits, wanted = logits[:, :-1], wanted[:, 1:]
+    active = wanted != IGNORED
+    return negative_log_likelihood(logits[active], wanted[active])
 
 
 def _rows(inputs: dict[str, Array]) -> tuple[int, ...]:

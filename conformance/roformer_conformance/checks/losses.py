@@ -137,7 +137,8 @@ def mean_is_the_mean_of_the_losses(trial: Trial, case: Case) -> None:
     mean = case.with_config(loss_reduction="mean")
     inputs = {**case.inputs(), **case.labels()}
     if case.head == "question_answering":
-        inputs["start_positions"][0] = case.seq_len + 3  # a row half ignored counts as a row
+        inputs["start_positions"][[0, -1]] = case.seq_len + 3  # a row half ignored counts as a row,
+        inputs["end_positions"][-1] = case.seq_len  # and so does one that is ignored as a whole
     each = trial.call(trial.load(case), inputs)["loss"].astype(np.float64)
     got = trial.call(trial.load(mean), inputs)["loss"]
     trial.close("mean of the losses", got, np.asarray(each.sum() / max(each.size, 1)), mean, inputs, "loss")
@@ -214,12 +215,12 @@ def spans_by_hand(trial: Trial, case: Case) -> None:
 
 @check("LOSS-6.3", "beyond-the-sequence", heads=("question_answering",))
 def positions_beyond_the_sequence_count_nothing(trial: Trial, case: Case) -> None:
-    """A start or end at S or later counts 0, and the sum is still divided by 2."""
+    """A start or end at S or later, however far, counts 0, and the sum is still divided by 2."""
     labels = case.labels()
     for name, array in labels.items():
         beyond = case.generator(name).random(case.batch) < 0.5
         labels[name] = np.where(beyond, case.seq_len + array, array)
-    labels["start_positions"][0] = case.seq_len
+    labels["start_positions"][0], labels["end_positions"][-1] = case.seq_len, 1_000_000
     _expect_span_loss(trial, case, labels)
 
 

@@ -24,6 +24,11 @@ ROWS = np.array([0, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 70_001, 70_0
 SMALL: Mapping[str, Any] = {
     "effort": 0.1, "hidden_size": 12, "num_attention_heads": 2, "num_hidden_layers": 1, "add_pooling_layer": False,
 }  # fmt: skip
+# One head of 134 features: more than a block of 64 or 128.
+WIDE_HEAD: Mapping[str, Any] = {
+    **SMALL, "hidden_size": 134, "num_attention_heads": 1, "max_batch": 1, "min_seq_len": 4, "max_seq_len": 5,
+    "intermediate_size": 7,
+}  # fmt: skip
 LONG: Mapping[str, Any] = {
     "effort": 0.1, "max_batch": 1, "min_seq_len": 521, "max_seq_len": 521, "max_position_embeddings": 600,
     "hidden_size": 6, "num_attention_heads": 1, "num_hidden_layers": 1, "add_pooling_layer": False,
@@ -63,6 +68,21 @@ def the_only_token_type_is_added(trial: Trial, case: Case) -> None:
 def agrees_when_wide(trial: Trial, case: Case) -> None:
     """13 heads, 130 features, 133 of an embedding and 261 inner units give the oracle's outputs."""
     _agrees(trial, case, case.inputs())
+
+
+@check("ATT-3.1", "wide-head", also=("ROT-2.1", "ROT-2.2", "ATT-3.3"), **WIDE_HEAD)
+def agrees_on_a_wide_head(trial: Trial, case: Case) -> None:
+    """A head of 134 features gives the oracle's outputs: all 67 pairs turn, and the scale is √134."""
+    _agrees(trial, case, case.inputs())
+
+
+@check("FFN-4.3", "wide-rows-with-a-large-mean", also=("EMB-1.1",), embedding_size=134, **WIDE_HEAD)
+def wide_rows_with_a_large_mean_are_normalised(trial: Trial, case: Case) -> None:
+    """Rows of 134 features whose mean is 64 are normalised as exactly as narrow ones: variance around the mean."""
+    raised_mean = {r"word_embeddings\.weight$": lambda table: rounded(table + 64.0, trial.dtype)}
+    weights, inputs = edited(trial.weights(case), raised_mean), case.inputs()
+    got = trial.call(trial.load(case, weights), inputs, **TRACES)
+    trial.agrees(case, inputs, got, TRACES, weights)
 
 
 @check("NUM-1.1", "parity-deep", also=("ATT-3.4", "LIFE-4.3"), max_batch=1, max_seq_len=4,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,30 @@ def cross_weights_not_dropped() -> Fault:
         return encoder_cross_attention(x, weights, past, dataclasses.replace(forward, config=sober))
 
     return Fault(patches={"encoder._cross_attention": cross})
+
+
+def _when_as_long(mask_of: Callable[[Any], Any]) -> Fault:
+    """Another encoder_attention_mask where the encoder is as long as what the decoder sees of itself."""
+
+    def cross(x: Array, weights: Any, past: Any, forward: Any) -> Any:
+        inputs, states = forward.inputs, forward.inputs.encoder_hidden_states
+        if states is None or states.shape[1] != inputs.attention_mask.shape[1]:
+            return encoder_cross_attention(x, weights, past, forward)
+        changed = dataclasses.replace(inputs, encoder_attention_mask=mask_of(inputs))
+        return encoder_cross_attention(x, weights, past, dataclasses.replace(forward, inputs=changed))
+
+    return Fault(patches={"encoder._cross_attention": cross})
+
+
+@fault
+def own_mask_for_an_encoder_as_long() -> Fault:
+    """Without encoder_attention_mask an encoder as long as the decoder is seen through the decoder's own."""
+    return _when_as_long(
+        lambda inputs: inputs.attention_mask if inputs.encoder_attention_mask is None else inputs.encoder_attention_mask
+    )
+
+
+@fault
+def encoder_as_long_unmasked() -> Fault:
+    """Square scores are taken for self-attention, and encoder_attention_mask is not used."""
+    return _when_as_long(lambda inputs: None)

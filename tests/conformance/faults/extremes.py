@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .making import Call, Fault, FaultyModel, fault, models_validate
+from roformer_numpy.equations import losses
+
+from .making import Array, Call, Fault, FaultyModel, fault, models_validate
 
 
 @fault
@@ -40,3 +43,25 @@ class InfinityClipped(Fault):
         if isinstance(given, np.ndarray) and given.dtype.kind == "f":
             inputs = {**inputs, "inputs_embeds": np.clip(given, -1e6, 1e6)}
         return inputs, style, options
+
+
+@fault
+def probabilities_cut() -> Fault:
+    """Losses are logarithms of probabilities that are cut at 1e-7, as Keras does: none is above 16.2."""
+
+    def cut(function: Callable[..., Array]) -> Callable[..., Array]:
+        return lambda *arguments: np.minimum(function(*arguments), -np.log(1e-7)).astype(arguments[0].dtype)
+
+    names = ("cross_entropy", "active_cross_entropy", "span_cross_entropy")
+    return Fault({name: cut(getattr(losses, name)) for name in names})
+
+
+@fault
+def large_errors_count_once() -> Fault:
+    """Errors above 10 count as in Huber's loss: their size, no longer their square."""
+
+    def huber(logits: Array, labels: Array) -> Array:
+        error = np.abs(logits - labels)
+        return np.where(error < 10, error * error, 20 * error - 100).mean(axis=-1).astype(logits.dtype)
+
+    return Fault({"squared_error": huber})

@@ -12,7 +12,7 @@ import numpy as np
 from roformer_numpy.equations import losses
 from roformer_numpy.heads import LOSS_FUNCTIONS
 
-from .making import Array, Fault, fault
+from .making import Array, Call, Fault, FaultyModel, fault
 
 
 def _active(wrong: Callable[[Array, Array], Array]) -> Fault:
@@ -288,3 +288,29 @@ def minus_one_ignored() -> Fault:
         return right(inputs, options)
 
     return Fault(calls=call)
+
+
+@fault
+def far_spans_clamped() -> Fault:
+    """A position just beyond the sequence is ignored; one that is far beyond trains the last."""
+
+    def wrong(starts: Array, ends: Array, start: Array, end: Array) -> Array:
+        length = starts.shape[-1]
+        near = [np.where(position > 3 * length, length - 1, position) for position in (start, end)]
+        return losses.span_cross_entropy(starts, ends, *near)
+
+    return Fault({"span_cross_entropy": wrong})
+
+
+@fault
+class UnansweredRowsAreNotCounted(Fault):
+    """The mean of spans leaves out the rows whose start and end are both ignored."""
+
+    def after(self, model: FaultyModel, outputs: Any, inputs: Any, options: Call) -> Any:
+        if model.model.config.loss_reduction != "mean" or "start_positions" not in inputs or "tuple" in outputs:
+            return outputs
+        length = outputs["start_logits"].shape[1]
+        positions = np.minimum(*(np.asarray(inputs[f"{end}_positions"]) for end in ("start", "end")))
+        answered = max(int((positions < length).sum()), 1)
+        loss = outputs["loss"]
+        return dataclasses.replace(outputs, loss=np.asarray(loss * positions.size / answered, loss.dtype))

@@ -138,3 +138,54 @@ def more_cache_than_layers() -> Fault:
             given["past_key_values"] = given["past_key_values"][: config.num_hidden_layers]
 
     return _before(cut)
+
+
+def _labels_made(change: Callable[[Array, tuple[int, ...]], Array]) -> Fault:
+    """Labels that are changed, knowing the shape of input_ids, before they are checked."""
+
+    def made(given: Call, config: Any, head: str) -> None:
+        shape = np.shape(given.get("input_ids", ()))
+        for name in {"labels", "start_positions", "end_positions"} & given.keys() if shape else ():
+            given[name] = change(np.asarray(given[name]), shape)
+
+    return _before(made)
+
+
+@fault
+def axes_of_one_taken_off_labels() -> Fault:
+    """Labels with an axis of length 1 too many are squeezed."""
+    return _labels_made(lambda labels, shape: labels[..., 0] if labels.ndim > 1 and labels.shape[-1] == 1 else labels)
+
+
+@fault
+def one_number_labels_every_row() -> Fault:
+    """One number as a label is that of every row."""
+    return _labels_made(lambda labels, shape: labels.repeat(shape[0]) if labels.ndim == 0 else labels)
+
+
+@fault
+def mask_of_the_new_tokens() -> Fault:
+    """Beside a cache, a mask of the new tokens alone is accepted, and everything cached attended to."""
+
+    def fill(given: Call, config: Any, head: str) -> None:
+        mask, cached = given.get("attention_mask"), given.get("past_key_values")
+        if isinstance(mask, np.ndarray) and cached and mask.shape[1] == given["input_ids"].shape[1]:
+            given["attention_mask"] = np.pad(mask, ((0, 0), (cached[0][0].shape[2], 0)), constant_values=1)
+
+    return _before(fill)
+
+
+@fault
+def longer_keys_cut() -> Fault:
+    """A cache whose keys are longer than its values is cut to the shorter of the two, in every layer."""
+
+    def cut(given: Call, config: Any, head: str) -> None:
+        if given.get("past_key_values"):
+            shortest = min(
+                array.shape[2] for layer in given["past_key_values"] for array in layer[:2] if array.ndim == 4
+            )
+            given["past_key_values"] = tuple(
+                (*(array[..., :shortest, :] for array in layer[:2]), *layer[2:]) for layer in given["past_key_values"]
+            )
+
+    return _before(cut)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from roformer_numpy.equations import attention, embedding, feed_forward, rotary
+from roformer_numpy.equations import attention, embedding, feed_forward, normalization, rotary
 
 from .making import Array, Call, Fault, encoder_run_layer, fault, wrong_probs
 
@@ -133,3 +133,29 @@ def causal_mask_ends_at_512() -> Fault:
 def table_ends_at_1536() -> Fault:
     """The table has the default's 1536 rows whatever max_position_embeddings says; later positions read the last."""
     return Fault({"rotary_table": lambda at, dim, dtype: rotary.rotary_table(np.minimum(at, 1535), dim, dtype)})
+
+
+@fault
+def pairs_beyond_32_stand_still() -> Fault:
+    """The rotation's kernel turns 32 pairs; wider heads keep the others as they are."""
+
+    def table(positions: Array, head_dim: int, dtype: Any) -> tuple[Array, Array]:
+        cos, sin = rotary.rotary_table(positions, head_dim, dtype)
+        cos[:, 32:], sin[:, 32:] = 1, 0
+        return cos, sin
+
+    return Fault({"rotary_table": table})
+
+
+@fault
+def wide_rows_in_one_pass() -> Fault:
+    """Rows of more than 64 features are normalised in one pass: the mean of squares less the square of the mean."""
+
+    def norm(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
+        if x.shape[-1] <= 64:
+            return normalization.layer_norm(x, gamma, beta, eps)
+        mean = x.mean(axis=-1, keepdims=True)
+        variance = np.mean(x * x, axis=-1, keepdims=True) - mean * mean
+        return (x - mean) / np.sqrt(np.maximum(variance, 0) + eps) * gamma + beta
+
+    return Fault({"layer_norm": norm})
