@@ -107,7 +107,7 @@ def encoder_masks_that_do_not_fit(trial: Trial, case: Case) -> None:
     right, name = np.ones(states.shape[:2], np.int64), "encoder_attention_mask"
     for wrong in (right[:1], right[:, :1], right[:, :-1], right[:, : case.seq_len], right[0], right[:, None]):
         _refuses(trial, case, {"encoder_hidden_states": states, name: wrong}, name, _written(wrong))
-    for value in (2, -1, 0.5):
+    for value in (2, -1, 0.5, np.nan):
         wrong = right.astype(np.float32)
         wrong[-1, 0] = value
         _refuses(trial, case, {"encoder_hidden_states": states, name: wrong}, name, f"{value:g}")
@@ -116,15 +116,31 @@ def encoder_masks_that_do_not_fit(trial: Trial, case: Case) -> None:
 @check("ERR-5.2", "cache", heads=DECODER_HEADS, needs=("cache",), also=("DEC-5.3",), is_decoder=True,
        masks=("none",), **{**SEVERAL, "min_batch": 3})  # fmt: skip
 def caches_that_do_not_fit(trial: Trial, case: Case) -> None:
-    """A cache of a layer more or less, of another batch or head size, or without values is an error that names it."""
+    """A cache of other layers, heads, rows or head size, without values, or of two lengths is an error naming it."""
     model = trial.load(case)
     right = cache_of(trial.call(model, case.inputs(), **CACHED))
     narrow = tuple(tuple(array[..., :-1] for array in layer) for layer in right)
     fewer = tuple(tuple(array[:-1] for array in layer) for layer in right)
-    for wrong in ((*right, right[0]), right[:-1], narrow, fewer, tuple(layer[:1] for layer in right)):
+    headless = tuple(tuple(array[:, :-1] for array in layer) for layer in right)
+    uneven = ((right[0][0], right[0][1][..., :-1, :], *right[0][2:]), *right[1:])
+    for wrong in ((*right, right[0]), right[:-1], narrow, fewer, headless, uneven, tuple(layer[:1] for layer in right)):
         inputs = {"input_ids": case.inputs()["input_ids"][:, :1], "past_key_values": wrong}
         with without_warnings():
             trial.refuses(lambda inputs=inputs: trial.call(model, inputs), "past_key_values")  # type: ignore[misc]
+
+
+@check("ERR-5.2", "mask-beside-a-cache", heads=DECODER_HEADS, needs=("cache",), also=("DEC-4",), is_decoder=True,
+       masks=("none",), **SEVERAL)  # fmt: skip
+def masks_that_do_not_reach_over_the_cache(trial: Trial, case: Case) -> None:
+    """Beside a cache, a mask of the new tokens or of the cached ones alone is an error that names attention_mask."""
+    model = trial.load(case)
+    cached = cache_of(trial.call(model, case.inputs(), **CACHED))
+    ids = case.inputs()["input_ids"][:, :1]
+    for length in (1, case.seq_len, case.seq_len + 2):
+        wrong = np.ones((case.batch, length), np.int64)
+        inputs = {"input_ids": ids, "past_key_values": cached, "attention_mask": wrong}
+        with without_warnings():
+            trial.refuses(lambda inputs=inputs: trial.call(model, inputs), "attention_mask", _written(wrong))  # type: ignore[misc]
 
 
 def _refuses(trial: Trial, case: Case, changes: dict[str, Any], argument: str, *mentions: Any) -> None:
