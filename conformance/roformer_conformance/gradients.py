@@ -104,14 +104,14 @@ def backward_order(names: Mapping[str, Any]) -> list[str]:
 
 
 def slope(
-    trial: Trial, case: Case, inputs: Mapping[str, Any], along: Weights, **options: Any
+    trial: Trial, case: Case, inputs: Mapping[str, Any], along: Weights, share: float = 1.0, **options: Any
 ) -> tuple[float, float, Outputs]:
     """How the mean loss changes when the weights move `along`, and how uncertain that number is, by the loss alone.
 
-    Central differences with the step whose errors of truncation and rounding are alike, and with twice that step: the
-    difference of the two is three times the truncation. Rounding is what the legitimate runs of the loss differ by. The
-    weights are moved as far as the type lets them. Half precision has too few digits: where a step is large enough for
-    its rounding, the loss is no longer a parabola.
+    Central differences with the step whose errors of truncation and rounding are alike, or a `share` of it, and with
+    twice that step: the difference of the two is three times the truncation. Rounding is what the legitimate runs of
+    the loss differ by. The weights are moved as far as the type lets them. Half precision has too few digits: where a
+    step is large enough for its rounding, the loss is no longer a parabola.
 
     Returns:
         the change of the loss between the two ends, its uncertainty, and how far each weight really moved.
@@ -121,7 +121,7 @@ def slope(
     """
     if is_half(trial.dtype):
         raise Unsupported("a type with digits enough for differences")
-    step = (2.0 * PRECISIONS[trial.dtype].unit) ** (1 / 3)
+    step = share * (2.0 * PRECISIONS[trial.dtype].unit) ** (1 / 3)
     weights = trial.weights(case)
     changes, moves = [], []
     for size in (step, 2 * step):
