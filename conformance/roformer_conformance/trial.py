@@ -63,6 +63,10 @@ class Violation(AssertionError):
         self.grade = grade
 
 
+class NotRefused(Violation):
+    """Bad input gave a result, or an error that does not say what helps: no number is wrong."""
+
+
 @dataclass
 class Trial:
     """An implementation under test, the type it computes in, and the largest grade against the oracle so far."""
@@ -268,20 +272,26 @@ class Trial:
         A tuple among them holds different ways of saying one thing.
         """
         wanted = [(word,) if isinstance(word, str) else word for word in (argument, *mentions)]
-        told = ", ".join(" or ".join(words) for words in wanted)
+        told = ", ".join(map(_in_words, wanted))
         what = " or ".join(wanted[0])
         try:
             call()
         except (ValueError, TypeError) as error:
-            missing = [" or ".join(words) for words in wanted if not any(word in str(error) for word in words)]
-            expect(not missing, f"the error for {what} does not mention {', '.join(missing)}: {error}")
+            missing = [_in_words(words) for words in wanted if not any(word in str(error) for word in words)]
+            if missing:
+                raise NotRefused(f"the error for {what} does not mention {', '.join(missing)}: {error}") from error
         except Exception as error:
             if is_unsupported(error) or isinstance(error, ImplementationDied):
                 raise
             got = f"{type(error).__name__}: {error}"
-            raise Violation(f"{what}: expected a ValueError or TypeError that mentions {told}, got {got}") from error
+            raise NotRefused(f"{what}: expected a ValueError or TypeError that mentions {told}, got {got}") from error
         else:
-            raise Violation(f"{what}: expected an error that mentions {told}, got a result")
+            raise NotRefused(f"{what}: expected an error that mentions {told}, got a result")
+
+
+def _in_words(ways: tuple[str, ...]) -> str:
+    """Different ways of saying one thing: two, or one of more."""
+    return " or ".join(ways) if len(ways) < 3 else f"{ways[0]} (or as much in other words)"
 
 
 def of_tap(tap: str, runs: Runs, count: int) -> list[Array]:

@@ -105,6 +105,9 @@ def test_the_first_output_is_told_with_values_grade_and_budget() -> None:
 def test_an_error_that_is_not_raised_is_not_put_down_to_arithmetic() -> None:
     """A check of errors makes no call that differs from the oracle."""
     assert diagnosed("ignores_unknown_names", "ERR-8.1/unknown-keyword").comparison is None
+    found = diagnosed("clamps_integers", "ERR-2/ids")
+    assert (found.lines, found.comparison) == ((), None)
+    assert found.call is not None  # so that a saved failure holds what was called
 
 
 def test_surgery_tells_the_part_that_matters() -> None:

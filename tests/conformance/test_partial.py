@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 
 import roformer_conformance
 from roformer_conformance.growth import measure_growth
@@ -15,6 +16,7 @@ from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities, is_unsupported
 from roformer_conformance.registry import all_checks
 from roformer_conformance.running import run_job
+from roformer_conformance.trial import NotRefused, Trial
 from roformer_conformance.vectors import load_vectors, verify_vector
 from roformer_numpy.adapter import CAPABILITIES, NumpyAdapter, NumpyModel
 
@@ -222,6 +224,12 @@ def test_an_error_has_to_name_every_argument_that_is_there() -> None:
     found = statuses(Naming((*names, "token_type_ids"), names), *ERRORS)
     assert {status for (identifier, _), status in found.items() if identifier.startswith("ERR-8.1")} == {"failed"}
     assert {status for (identifier, _), status in found.items() if identifier.startswith("ERR-1")} == {"passed"}
+
+
+def test_one_of_many_ways_to_say_a_thing_is_told() -> None:
+    """Who reads of a missing refusal sees a shape, not every way to write it."""
+    with pytest.raises(NotRefused, match=r"mask: expected an error that mentions mask, 3 or 4, \(1, 2\) \(or as much"):
+        Trial(Lacking(), "float32").refuses(lambda: None, "mask", ("3", "4"), ("(1, 2)", "[1, 2]", "1, 2"))
 
 
 def test_a_page_draws_the_errors_of_who_shows_no_layers() -> None:

@@ -159,4 +159,4 @@ def _refuses(trial: Trial, case: Case, changes: dict[str, Any], argument: str, *
 def _written(array: Array) -> tuple[str, ...]:
     """The ways to write a shape or its rank."""
     axes = ", ".join(map(str, array.shape))
-    return (f"({axes}", f"[{axes}", axes, f"rank {array.ndim}", f"{array.ndim} axes", f"{array.ndim}D")
+    return (str(array.shape), axes, f"rank {array.ndim}", f"{array.ndim} axes", f"{array.ndim}D")

@@ -12,7 +12,7 @@ from ..budget import Verdict
 from ..protocol import Adapter
 from ..registry import Check
 from ..strategies import Case, typical_case
-from ..trial import Trial
+from ..trial import NotRefused, Trial
 from .calls import Call, Comparison, compare, recorded_calls
 from .forcing import wrong_layers
 from .likeness import Likeness, looks_like
@@ -53,10 +53,12 @@ def diagnose(adapter: Adapter, check: Check, case: Case, dtype: str, k: float, s
     """
     started = time.perf_counter()
     calls, failure = recorded_calls(adapter, check, case, dtype, k)
-    if not failure:
+    if failure is None:
         return Diagnosis(("when the check is repeated alone it passes: it depends on what ran before, or on chance",))
     if not calls:
         return Diagnosis()
+    if isinstance(failure, NotRefused):  # the message says it all
+        return Diagnosis(call=calls[0])
     others = [_plain(adapter, case, dtype, k), _plain(adapter, _larger(case), dtype, k)]
     found = diagnose_calls(adapter, calls, k, [item for item in others if item], started + seconds)
     return replace(found, call=calls[0])

@@ -101,14 +101,16 @@ class RecordingTrial(Trial):
         return super().call(model, inputs, style, **options)
 
 
-def recorded_calls(adapter: Adapter, check: Check, case: Case, dtype: str, k: float) -> tuple[list[Call], str]:
-    """Try a check on a case once more: the last calls that it makes, the latest first, and why it fails ("" if not)."""
-    trial, failure = RecordingTrial(adapter, dtype, k), ""
+def recorded_calls(
+    adapter: Adapter, check: Check, case: Case, dtype: str, k: float
+) -> tuple[list[Call], Exception | None]:
+    """Try a check on a case once more: the last calls that it makes, the latest first, and why it fails, if it does."""
+    trial, failure = RecordingTrial(adapter, dtype, k), None
     try:
         with without_warnings():
             check.function(trial, case)
     except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
-        failure = str(error) or type(error).__name__
+        failure = error
     return trial.calls[::-1], failure
 
 
