@@ -129,3 +129,9 @@ _ACTIVATIONS: Mapping[str, Callable[[float], float]] = MappingProxyType(
 def activation(name: str, x: Array) -> Array:
     """The activation called `name`, number by number (CFG-2)."""
     return np.array([_ACTIVATIONS[name](float(item)) for item in x.flat]).reshape(x.shape)
+
+
+def within_reach(weights: Array) -> Array:
+    """Where a score lies within 80 of its row's largest, by the exact weights: a smaller one may weigh 0 (DEC-2.2)."""
+    near: Array = weights >= np.exp(-80.0) * weights.max(axis=-1, keepdims=True)
+    return near
