@@ -37,7 +37,7 @@ def plan(
             typed = (
                 number == 0
                 and "tokenizer" not in check.needs
-                and all_types(level, check.clause.partition("-")[0], check.effort)
+                and (check.every_type or all_types(level, check.clause.partition("-")[0], check.effort))
             )
             jobs += [Job(check, head, dtype) for dtype in capabilities.dtypes[: None if typed else 1]]
     return jobs

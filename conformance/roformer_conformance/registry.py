@@ -47,6 +47,7 @@ class Check:
     effort: float  # how many examples, relative to the level's number
     drawn: Mapping[str, Any]  # what `choose_case` is asked for
     also: tuple[str, ...]  # further clauses that the same attempt bears on
+    every_type: bool = False  # whether smoke level tries it in every type, too
 
     @property
     def clauses(self) -> tuple[str, ...]:
@@ -97,6 +98,7 @@ def check(
     needs: tuple[str, ...] = (),
     effort: float = 1.0,
     also: tuple[str, ...] = (),
+    every_type: bool = False,
     **drawn: Any,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as a check; its docstring's first line is the claim.
@@ -109,6 +111,7 @@ def check(
         needs: capabilities without which an implementation is not asked, see `Capabilities.claims`.
         effort: examples relative to the level's number; less for slow checks.
         also: further clauses that it bears on.
+        every_type: whether the type that is computed in is part of the claim, so that smoke level tries all of them.
         drawn: passed to `strategies.choose_case`.
     """
 
@@ -117,7 +120,7 @@ def check(
         if identifier in _CHECKS:
             raise ValueError(f"two checks are called {identifier}")
         claim = (function.__doc__ or "").strip().partition("\n")[0]
-        _CHECKS[identifier] = Check(identifier, clause, claim, function, heads, needs, effort, drawn, also)
+        _CHECKS[identifier] = Check(identifier, clause, claim, function, heads, needs, effort, drawn, also, every_type)
         return function
 
     return register

@@ -42,6 +42,7 @@ def test_smoke_compares_with_the_oracle_in_every_type() -> None:
     """The types beyond the first are left out where they are not the matter."""
     jobs = plan(CHECKS, CLAIMED, "smoke")
     assert {job.dtype for job in jobs if job.check.id == "NUM-1.1/parity"} == set(CLAIMED.dtypes)
+    assert {job.dtype for job in jobs if job.check.id == "LIFE-4.1/save-and-load"} == set(CLAIMED.dtypes)
     assert {job.dtype for job in jobs if job.check.id == "FFN-4.1/activation-probe"} == {CLAIMED.dtypes[0]}
 
 

@@ -20,6 +20,7 @@ from ..strategies import Case
 from ..trial import TRACES, Trial, Violation, expect, without_warnings
 
 LABELLED = ("base", "sequence_classification")
+CLASSIFIERS = ("sequence_classification", "token_classification")
 OWN_FOLDERS = ("saving", "formats:safetensors")
 # Fields other than sizes, none of them as it is by default.
 UNUSUAL: Mapping[str, Any] = {
@@ -115,6 +116,22 @@ def saved_folders_are_those_of_transformers(trial: Trial, case: Case) -> None:
     unknown = sorted(name for name in stored.keys() - weights.keys() if not name.endswith(computed))
     expect(not unknown, f"the file holds {', '.join(unknown[:3])}, which transformers does not know")
     trial.equals("in the file", {name: stored.get(name, np.zeros(0)).astype(np.float64) for name in weights}, weights)
+
+
+@check("LIFE-4.1", "names-of-labels", heads=CLASSIFIERS, effort=0.2, needs=OWN_FOLDERS, also=("CFG-1.4",))
+def names_of_labels_survive(trial: Trial, case: Case) -> None:
+    """Names of labels stand in config.json after saving, and still after loading and saving again."""
+    adapter: Any = trial.adapter
+    names = {str(number): f"kind {number}" for number in range(case.config["num_labels"])}
+    label2id = {name: int(number) for number, name in names.items()}
+    named = case.with_config(id2label=names, label2id=label2id)
+    model: Any = trial.load(named, trial.weights(case))
+    for what in ("a model with named labels was saved", "that was loaded and saved again"):
+        with scratch() as folder:
+            model.save(folder)
+            written = json.loads(Path(folder, "config.json").read_text(encoding="utf-8")).get("id2label")
+            expect(written == names, f"{what}: config.json has id2label {written!r}, expected {names!r}")
+            model = adapter.load_saved(case.head, folder, trial.dtype)
 
 
 @check("LIFE-4.3", "recorded-folders", heads=("masked_lm",), effort=0.3, needs=("formats",))

@@ -17,7 +17,7 @@ from ..trial import TRACES, Trial, Violation, expect, heard_warnings, without_wa
 LABELLED = ("sequence_classification", "token_classification")
 
 
-@check("LIFE-4.1", "save-and-load", heads="all", effort=0.3, needs=("saving",))
+@check("LIFE-4.1", "save-and-load", heads="all", effort=0.3, needs=("saving",), every_type=True)
 def save_and_load_are_exact(trial: Trial, case: Case) -> None:
     """A model that is saved and loaded again gives the same outputs, bit for bit."""
     model, inputs = trial.load(case), {**case.inputs(), **case.labels()}

@@ -53,6 +53,16 @@ def texts_equal_the_recorded_ones(trial: Trial, case: Case) -> None:
     _equals_recorded(trial, names, ("input_ids", "token_type_ids", "attention_mask"))
 
 
+@check("TOK-1.3", "controls-inside-words", needs=("tokenizer",), effort=ONCE)
+def control_characters_inside_words_vanish(trial: Trial, case: Case) -> None:
+    """Control and format characters inside Chinese and English words change no id: words close over them."""
+    with _tokenizer(trial) as tokenizer:
+        expected = tokenizer(SENTENCE)["input_ids"]
+        for control in ("\x00", "\x07", "\x7f", "\xad", "\u200b"):
+            text = SENTENCE.replace("我们", f"我{control}们").replace("Hello", f"Hel{control}lo")
+            _same(f"input_ids with {control!r} inside words", tokenizer(text)["input_ids"], expected)
+
+
 @check("TOK-2.1", "save-and-load", needs=("tokenizer",), effort=ONCE)
 def saving_keeps_behaviour(trial: Trial, case: Case) -> None:
     """A tokenizer that is saved and loaded again gives the same ids."""

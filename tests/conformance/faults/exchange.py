@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from roformer_conformance.protocol import FORMATS
-from roformer_numpy.adapter import CAPABILITIES, NumpyAdapter
+from roformer_numpy.adapter import CAPABILITIES, NumpyAdapter, NumpyModel
 from roformer_numpy.components import EQUATIONS
 from roformer_numpy.config import FIELD_RULES
 from roformer_numpy.errors import ConfigError
@@ -140,3 +140,20 @@ class OriginalKernelsAsTheyStand(_MisreadsFormat):
 
     capabilities: ClassVar[Mapping[str, Any]] = MappingProxyType({**CAPABILITIES, "formats": FORMATS})
     file = "*.ckpt.index"
+
+
+@fault
+class SavingLosesId2Label(Fault):
+    """config.json holds the number of labels, and none of their names."""
+
+    def __init__(self) -> None:
+        super().__init__(methods={"save": _saved_without_names})
+
+
+def _saved_without_names(model: Any, path: Any) -> None:
+    NumpyModel.save(model, path)
+    file = Path(path) / "config.json"
+    described = json.loads(file.read_text(encoding="utf-8"))
+    names = described.pop("id2label", {})
+    described.pop("label2id", None)
+    file.write_text(json.dumps({"num_labels": len(names) or 2, **described}), encoding="utf-8")

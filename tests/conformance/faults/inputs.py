@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from roformer_conformance.precision import rounded
 from roformer_numpy.validation.binding import argument_order
 
 from .making import Call, Fault, FaultyModel, fault
@@ -216,3 +217,29 @@ class LabelsInDictsIgnored(Fault):
         if style == "dict":
             inputs = {name: value for name, value in inputs.items() if name not in labels}
         return inputs, style, options
+
+
+class _Narrowed(Fault):
+    """inputs_embeds goes through a narrower type on its way in."""
+
+    dtype: ClassVar[str]
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if inputs.get("inputs_embeds") is not None:
+            given = np.asarray(inputs["inputs_embeds"])
+            inputs = {**inputs, "inputs_embeds": rounded(given, self.dtype) if given.dtype.kind == "f" else given}
+        return inputs, style, options
+
+
+@fault
+class EmbeddingsInFloat16(_Narrowed):
+    """inputs_embeds is cast to float16 in a model of float32."""
+
+    dtype = "float16"
+
+
+@fault
+class EmbeddingsInBfloat16(_Narrowed):
+    """inputs_embeds is cast to bfloat16 in a model of float32."""
+
+    dtype = "bfloat16"

@@ -30,6 +30,17 @@ class SavesInHalfPrecision(Fault):
 
 
 @fault
+class SavesInSinglePrecision(Fault):
+    """Weights are saved as float32, those of a float64 model too."""
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        model = super().load_saved(head, path, dtype, **overrides).model
+        rounded = {name: array.astype(np.float32) for name, array in model.to_weights().items()}
+        again = MODELS[head].from_weights(model.config, rounded, dtype=dtype, components=EQUATIONS)
+        return FaultyModel(self, again, model.config.to_dict())
+
+
+@fault
 class TiesAfterLoading(Fault):
     """tie_word_embeddings is lost on the way through a file."""
 

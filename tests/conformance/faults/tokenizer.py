@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ class TokenizerFault(Fault):
     def wrap(self, tokenizer: RoFormerTokenizer) -> Any:
         """The faulty tokenizer."""
         return tokenizer
+
+
+# A control character between two Latin letters.
+_CONTROL = re.compile(r"(?<=[A-Za-z])[\x00-\x08\x0e-\x1f\x7f-\x9f\xad](?=[A-Za-z])")
 
 
 @fault
@@ -171,6 +176,19 @@ class WindowsWithoutStride(TokenizerFault):
     class _Tokenizer(_Wrapped):
         def __call__(self, *texts: Any, **options: Any) -> Any:
             return self.inner(*texts, **{**options, "stride": 0})
+
+    def wrap(self, tokenizer: RoFormerTokenizer) -> Any:
+        return self._Tokenizer(tokenizer)
+
+
+@fault
+class ControlsStayInsideWords(TokenizerFault):
+    """A control character between two letters is a letter as well, so that no piece begins with the word."""
+
+    class _Tokenizer(_Wrapped):
+        def __call__(self, text: Any, *texts: Any, **options: Any) -> Any:
+            whole = _CONTROL.sub("ꙮ", text) if isinstance(text, str) else text
+            return self.inner(whole, *texts, **options)
 
     def wrap(self, tokenizer: RoFormerTokenizer) -> Any:
         return self._Tokenizer(tokenizer)
