@@ -1,4 +1,4 @@
-"""IN, further on: calls that mix what other checks try one by one, and arrays as a file or another machine has them."""
+"""IN, further on: calls that mix what others try one by one, foreign arrays, and what a call leaves as it was."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import Array
+from ..precision import carried
+from ..protocol import Array, cache_of
 from ..registry import check
 from ..strategies import Case
-from ..trial import TRACES, Trial
+from ..trial import CACHED, TRACES, Trial
+from .inputs import LAYOUTS, expect_kept
 
 
 @check("IN-2.2", "everything-in-a-dict", heads="all", effort=0.3, needs=("call_styles:dict",))
@@ -41,6 +43,52 @@ def byte_order_does_not_matter(trial: Trial, case: Case) -> None:
     trial.equals("integers in another byte order", trial.call(model, _foreign(inputs)), trial.call(model, inputs))
     inputs = {"inputs_embeds": case.embeddings(), "attention_mask": case.attention_mask().astype(np.float32)}
     trial.equals("floats in another byte order", trial.call(model, _foreign(inputs)), trial.call(model, inputs))
+
+
+@check("IN-4.1", "layout-of-floats", effort=0.3, needs=("python_values",), min_batch=2, min_seq_len=3)
+def layout_of_embeddings_does_not_matter(trial: Trial, case: Case) -> None:
+    """Embeddings and a mask of floats in column-major order, strided, reversed or read-only give the same result."""
+    inputs = {"inputs_embeds": case.embeddings(), "attention_mask": case.attention_mask().astype(np.float32)}
+    model = trial.load(case)
+    expected = trial.call(model, inputs)
+    for layout, change in LAYOUTS.items():
+        got = trial.call(model, {name: change(array) for name, array in inputs.items()})
+        trial.equals(f"inputs_embeds and attention_mask {layout}", got, expected)
+
+
+@check("IN-4.2", "largest-of-a-type", effort=0.3, vocab_size=300, also=("EMB-1.1",))
+def the_largest_number_of_a_type_is_an_id(trial: Trial, case: Case) -> None:
+    """Ids up to 127 as int8 and up to 255 as uint8 are the rows that the same ids as int64 are, the largest too."""
+    ids, model = case.inputs()["input_ids"], trial.load(case)
+    for name in ("int8", "uint8", "int16", "uint16"):
+        largest = min(np.iinfo(name).max, case.config["vocab_size"] - 1)
+        few = ids % (largest + 1)
+        few[..., -1] = largest
+        expected = trial.call(model, {"input_ids": few})
+        trial.equals(f"ids up to {largest} as {name}", trial.call(model, {"input_ids": few.astype(name)}), expected)
+
+
+@check("IN-4.3", "head-mask-stays", effort=0.3, needs=("python_values", "head_mask"), add_pooling_layer=False)
+def head_masks_are_not_changed(trial: Trial, case: Case) -> None:
+    """A call does not change a head_mask, of one row or of one a layer."""
+    shape = (case.config["num_hidden_layers"], case.config["num_attention_heads"])
+    for mask in (np.full(shape, 0.5), np.full(shape[1:], 0.5)):
+        expect_kept(trial, trial.load(case), {**case.inputs(), "head_mask": carried(mask, trial.dtype)})
+
+
+@check("IN-4.3", "encoder-stays", heads=("base",), effort=0.3, needs=("python_values", "cross_attention", "cache"),
+       is_decoder=True, add_cross_attention=True, masks=("none",), add_pooling_layer=False)  # fmt: skip
+def states_masks_and_caches_are_not_changed(trial: Trial, case: Case) -> None:
+    """A call changes neither the encoder's states, nor their mask of floats, nor the cache that it goes on from."""
+    states = carried(case.encoder_states(), trial.dtype)
+    encoder = {"encoder_hidden_states": states, "encoder_attention_mask": np.ones(states.shape[:2], np.float32)}
+    encoder["encoder_attention_mask"][:, -1] = 0
+    inputs, model = {**case.inputs(), **encoder}, trial.load(case)
+    cached = cache_of(trial.call(model, inputs, **CACHED))
+    entries = {f"cache.{layer}.{n}": array for layer, part in enumerate(cached) for n, array in enumerate(part)}
+    before = {name: array.copy() for name, array in entries.items()}
+    expect_kept(trial, model, {**inputs, "past_key_values": cached}, **CACHED)
+    trial.equals("a cache was changed by the call", entries, before)
 
 
 def _foreign(inputs: dict[str, Array]) -> dict[str, Array]:

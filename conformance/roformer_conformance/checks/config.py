@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..protocol import ImplementationDied, is_unsupported
-from ..registry import check
+from ..registry import DECODER_HEADS, check
 from ..strategies import HIDDEN_ACTS, Case
-from ..trial import TRACES, Trial, Violation, expect, without_warnings
+from ..trial import CACHED, TRACES, Trial, Violation, expect, without_warnings
 
 # The defaults that a small model can have; those of the sizes are tried one at a time.
 SWITCH_DEFAULTS: dict[str, Any] = {
@@ -86,11 +86,24 @@ def embedding_size_follows_hidden_size(trial: Trial, case: Case) -> None:
 
 @check("CFG-1.1", "switches")
 def switches_default_to_the_configuration(trial: Trial, case: Case) -> None:
-    """output_hidden_states and output_attentions left out of a call are those of the configuration."""
-    inputs = case.inputs()
+    """output_hidden_states and output_attentions left out of a call are those of the configuration; False is False."""
+    inputs, model = case.inputs(), trial.load(case.with_config(**TRACES), trial.weights(case))
     expected = trial.call(trial.load(case), inputs, **TRACES)
-    got = trial.call(trial.load(case.with_config(**TRACES), trial.weights(case)), inputs)
-    trial.equals("output_hidden_states and output_attentions set in the configuration", got, expected)
+    told = "output_hidden_states and output_attentions set in the configuration"
+    trial.equals(told, trial.call(model, inputs), expected)
+    got = trial.call(model, inputs, **dict.fromkeys(TRACES, False))
+    left = sorted(tap for tap in got if tap.startswith(("hidden_states", "attentions")))
+    expect(not left, f"{told}, and {', '.join(left)} returned by a call that said False")
+
+
+@check("CFG-1.1", "use-cache", heads=DECODER_HEADS, needs=("cache",), effort=0.3, is_decoder=True, use_cache=False)
+def the_configuration_may_leave_the_cache_out(trial: Trial, case: Case) -> None:
+    """With use_cache False in the configuration past_key_values is returned to who asks for it, and to nobody else."""
+    model, inputs = trial.load(case), case.inputs()
+    kept = [tap for tap in trial.call(model, inputs) if tap.startswith("past_key_values")]
+    expect(not kept, f"use_cache is False in the configuration, and {', '.join(kept[:2])} returned unasked")
+    asked = trial.call(model, inputs, **CACHED)
+    expect("past_key_values.0.0" in asked, "past_key_values is missing where a call says use_cache=True")
 
 
 @check("CFG-1.3", "unknown-keys")

@@ -94,6 +94,15 @@ def cache_grows_token_by_token(trial: Trial, case: Case) -> None:
     _expect_cache_changes_nothing(trial, case, [tuple(range(1, case.seq_len))], case.inputs())
 
 
+@check("DEC-4", "past-blocks", heads=DECODER_HEADS, needs=("cache",), effort=0.1, is_decoder=True, max_batch=1,
+       min_seq_len=131, max_seq_len=131, max_position_embeddings=160, hidden_size=6, num_attention_heads=1,
+       num_hidden_layers=1, add_pooling_layer=False, masks=("none", "left"), also=("DEC-5.3",))  # fmt: skip
+def cache_grows_past_blocks(trial: Trial, case: Case) -> None:
+    """A cache filled up to 16, 32, 64 or 128 positions that goes on by one, then by many, gives what one call gives."""
+    cuts = tuple(cut for full in (16, 32, 64, 128) for cut in (full, full + 1))
+    _expect_cache_changes_nothing(trial, case, [cuts], case.inputs())
+
+
 @check("DEC-5.3", "entries", heads=DECODER_HEADS, needs=("cache",), is_decoder=True, also=("ROT-2.3",))
 def cache_holds_keys_and_values(trial: Trial, case: Case) -> None:
     """past_key_values has two arrays (B, N, length, d) a layer, and what is cached is what the next call returns."""

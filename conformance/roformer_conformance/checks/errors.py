@@ -137,9 +137,10 @@ def ids_that_are_no_integers(trial: Trial, case: Case) -> None:
 
 @check("ERR-7", "mask-values", heads="all", effort=0.2)
 def mask_values_other_than_0_and_1(trial: Trial, case: Case) -> None:
-    """A mask value other than 0 and 1 is an error that names attention_mask, position and value."""
+    """A mask value other than 0 and 1, −10000 beside zeros too, is an error that names attention_mask and where."""
     for value, dtype in ((2, "int64"), (-1, "int32"), (0.5, "float32"), (-10000.0, "float32")):
-        mask = np.ones(case.lead, dtype)
+        # what is added to scores holds 0 for what is seen
+        mask = np.full(case.lead, 0 if value < -1 else 1, dtype)
         place = _place(case, case.lead)
         mask[place] = value
         _refuses(trial, case, {"attention_mask": mask}, "attention_mask", _at(place), (str(value), f"{value:g}"))
@@ -169,8 +170,8 @@ def an_argument_by_position_and_by_keyword(trial: Trial, case: Case) -> None:
 
 @check("ERR-8.2", "twice-in-a-dict", heads="all", effort=0.2, needs=("call_styles:dict",))
 def an_argument_in_the_dict_and_by_keyword(trial: Trial, case: Case) -> None:
-    """An argument inside the dict and again by keyword is an error that names it."""
-    inputs, model = case.inputs(), trial.load(case)
+    """An argument inside the dict, labels among them, and again by keyword is an error that names it."""
+    inputs, model = {**case.inputs(), **case.labels()}, trial.load(case)
     for name, array in inputs.items():
         trial.refuses(lambda name=name, array=array: _call_dict(trial, model, inputs, name, array), name, TWICE)  # type: ignore[misc]
 

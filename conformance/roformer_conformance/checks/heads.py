@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from ..formulas import Weights, activation, dense, edited, layer_norm, part
@@ -9,6 +11,7 @@ from ..protocol import Array
 from ..registry import LANGUAGE_HEADS, check
 from ..strategies import ANY_ACTIVATION, Case, OneOf
 from ..trial import TRACES, Trial, expect
+from .numerical import expect_agreement
 
 LABELLING = ("sequence_classification", "token_classification")
 
@@ -201,3 +204,11 @@ def _expect_live(trial: Trial, case: Case, prefix: str) -> None:
             after = trial.call(trial.load(case, {**weights, name: array + noise}), inputs)
             same = [tap for tap in before if "logits" in tap and np.array_equal(before[tap], after[tap])]
             expect(not same, f"{name} was changed, and {', '.join(same)} stayed as it was")
+
+
+@check("HEAD-5.4", "any-number-of-choices", heads=("multiple_choice",), effort=0.4, num_hidden_layers=1,
+       add_pooling_layer=False, also=("LOSS-6.1", "IN-7"))  # fmt: skip
+def any_number_of_choices_is_scored(trial: Trial, case: Case) -> None:
+    """One choice, and five, give the oracle's logits and losses: their number is that of the call."""
+    for choices in (1, 5):
+        expect_agreement(trial, dataclasses.replace(case, choices=choices))

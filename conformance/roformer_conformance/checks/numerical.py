@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..oracle import trained_config
-from ..protocol import is_unsupported
+from ..protocol import HEADS, is_unsupported
 from ..registry import check
 from ..strategies import ANY_ACTIVATION, Case
 from ..trial import TRACES, Trial, without_warnings
@@ -15,16 +15,14 @@ from ..weights import TRAINED
 @check("NUM-1.1", "parity", heads="all", also=("NUM-1.2",), hidden_act=ANY_ACTIVATION)
 def agrees_with_the_oracle(trial: Trial, case: Case) -> None:
     """Every output of every head lies within the budget of the float64 oracle."""
-    model, inputs = trial.load(case), {**case.inputs(), **case.labels()}
-    try:
-        got = trial.call(model, inputs, **TRACES)
-    except Exception as error:
-        if not is_unsupported(error):
-            raise
-        # an exported file seldom has a loss; what it has is judged all the same
-        inputs = case.inputs()
-        got = trial.call(model, inputs, **TRACES)
-    trial.agrees(case, inputs, got, TRACES)
+    expect_agreement(trial, case)
+
+
+@check("DEC-1.2", "parity", heads=tuple(head for head in HEADS if head != "causal_lm"), effort=0.3, is_decoder=True,
+       num_hidden_layers=1, add_pooling_layer=False, also=("HEAD-2", "HEAD-3", "HEAD-4", "HEAD-5.1"))  # fmt: skip
+def decoders_agree_with_the_oracle(trial: Trial, case: Case) -> None:
+    """With is_decoder True every head reads what it always reads: a sequence is classified by its first token."""
+    expect_agreement(trial, case)
 
 
 @check("NUM-1.1", "parity-initial-weights", heads="all", effort=0.4, profiles=("hf_init",))
@@ -72,5 +70,19 @@ def nan_stands_where_the_oracle_has_it(trial: Trial, case: Case) -> None:
     del inputs["input_ids"]
     model = trial.load(case)
     with without_warnings():
+        got = trial.call(model, inputs, **TRACES)
+    trial.agrees(case, inputs, got, TRACES)
+
+
+def expect_agreement(trial: Trial, case: Case) -> None:
+    """Every output of a call with labels, or without where there is no loss, is the oracle's."""
+    model, inputs = trial.load(case), {**case.inputs(), **case.labels()}
+    try:
+        got = trial.call(model, inputs, **TRACES)
+    except Exception as error:
+        if not is_unsupported(error):
+            raise
+        # an exported file seldom has a loss; what it has is judged all the same
+        inputs = case.inputs()
         got = trial.call(model, inputs, **TRACES)
     trial.agrees(case, inputs, got, TRACES)

@@ -32,6 +32,20 @@ def mask_values_that_are_no_number(trial: Trial, case: Case) -> None:
         _refuses(trial, case, {"attention_mask": mask}, "attention_mask", str(value))
 
 
+@check("ERR-8.1", "arguments-of-others", heads="all", effort=0.2)
+def arguments_of_other_models_are_unknown(trial: Trial, case: Case) -> None:
+    """What other models and other heads take, or a switch that is misspelt, is an error that names it."""
+    places = np.broadcast_to(np.arange(case.seq_len), case.lead)
+    other = "labels" if case.head in ("base", "question_answering") else "start_positions"
+    unknown = {
+        "position_ids": places, "cache_position": np.arange(case.seq_len), "decoder_input_ids": places,
+        "next_sentence_label": np.zeros(case.batch, np.int64), "output_attention": False, "_attention_mask": places,
+        other: np.zeros(case.batch, np.int64),
+    }  # fmt: skip
+    for name, value in unknown.items():
+        _refuses(trial, case, {name: value}, name)
+
+
 @check("ERR-5.1", "mask-for-each-query", heads="all", **SEVERAL)
 def masks_for_each_query(trial: Trial, case: Case) -> None:
     """A mask with a row for each query, or with the axes of attention weights, is an error that names its shape."""

@@ -17,6 +17,7 @@ from ..protocol import Array
 from ..registry import DECODER_HEADS, check
 from ..strategies import Case
 from ..trial import TRACES, Trial, expect
+from .numerical import expect_agreement
 
 # The last rows of a table, and those around what 7, 8, 15 and 16 bits count.
 ROWS = np.array([0, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 70_001, 70_002])
@@ -92,11 +93,11 @@ def agrees_when_deep(trial: Trial, case: Case) -> None:
     _agrees(trial, case, case.inputs())
 
 
-@check("MASK-4.1", "many-rows", heads="all", min_batch=35, max_batch=35, min_seq_len=3, max_seq_len=5,
-       masks=("irregular", "blind_row"), **SMALL)  # fmt: skip
+@check("MASK-4.1", "many-rows", heads="all", also=("LOSS-1.2",), min_batch=35, max_batch=35, min_seq_len=3,
+       max_seq_len=5, masks=("irregular", "blind_row"), **SMALL)  # fmt: skip
 def agrees_on_many_rows(trial: Trial, case: Case) -> None:
-    """35 rows, each with a mask of its own, give the oracle's outputs row by row."""
-    _agrees(trial, case, case.inputs())
+    """35 rows, each with a mask and labels of its own, give the oracle's outputs and losses row by row."""
+    expect_agreement(trial, case)
 
 
 @check("OUT-1.6", "equal-sizes", heads="all", also=("NUM-1.1",), effort=0.1, min_batch=3, max_batch=3, min_seq_len=3,

@@ -146,6 +146,18 @@ def probability_zero_drops_nothing(trial: Trial, case: Case) -> None:
     trial.match("training=True", got, expected, case, inputs, options=TRACES)
 
 
+@check("TRAIN-1.3", "head-mask", needs=("training", "head_mask"), effort=0.3, hidden_dropout_prob=0.0, min_heads=2,
+       attention_probs_dropout_prob=0.0, add_pooling_layer=False, also=("ATT-3.2", "HEAD-6.2"))  # fmt: skip
+def head_masks_hold_in_training(trial: Trial, case: Case) -> None:
+    """Under a head_mask, too, training and inference give the same when both probabilities are 0."""
+    shape = (case.config["num_hidden_layers"], case.config["num_attention_heads"])
+    mask = carried(np.round(4.0 * case.generator("head mask").random(shape)) / 4.0, trial.dtype)
+    model, inputs = trial.load(case), {**case.inputs(), "head_mask": mask}
+    expected = trial.call(model, inputs, **TRACES)
+    got = trial.call(model, inputs, training=True, seed=case.seed, **TRACES)
+    trial.match("training=True under head_mask", got, expected, case, inputs, options=TRACES)
+
+
 @check(
     "TRAIN-1.4", "seeds", heads="all", needs=("training",), effort=0.5, hidden_dropout_prob=0.5,
     attention_probs_dropout_prob=0.5, min_seq_len=3,

@@ -10,7 +10,7 @@ import numpy as np
 from roformer_numpy import encoder
 from roformer_numpy.adapter import NumpyModel
 
-from .making import Array, Fault, fault, models_validate
+from .making import Array, Call, Fault, FaultyModel, fault, models_validate
 
 encoder_self_attention = encoder._self_attention
 
@@ -64,3 +64,21 @@ def fifty_words_at_most() -> Fault:
         return NumpyModel.generate(model, inputs, {**options, "top_k": 50} if sampled else options)
 
     return Fault(methods={"generate": generate})
+
+
+@fault
+class FullBlocksLoseTheirEnd(Fault):
+    """A cache grows by blocks of 16 positions; when one is full, growing overwrites its last entry."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        past = inputs.get("past_key_values") if style == "keywords" else None
+        if not isinstance(past, tuple) or not past or np.shape(past[0][0])[2] % 16:
+            return inputs, style, options
+        kept = tuple((_without_the_last(layer[0]), *layer[1:]) for layer in past)
+        return {**inputs, "past_key_values": kept}, style, options
+
+
+def _without_the_last(keys: Array) -> Array:
+    changed = np.array(keys)
+    changed[:, :, -1:] = 0
+    return changed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,3 +55,67 @@ class LittleEndianAlone(Fault):
 def _native(value: Any) -> Any:
     foreign = isinstance(value, np.ndarray) and not value.dtype.isnative
     return value.view(value.dtype.newbyteorder("=")) if foreign else value
+
+
+def _spoilt(name: str, spoil: Callable[[Any], None]) -> Fault:
+    """The argument `name`, where it is an array of floats that can be written to, is written to."""
+
+    def call(right: Any, inputs: Call, options: Call) -> Any:
+        outputs, array = right(inputs, options), inputs.get(name)
+        if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable:
+            spoil(array)
+        return outputs
+
+    return Fault(calls=call)
+
+
+@fault
+def masks_of_floats_made_additive() -> Fault:
+    """A mask of floats, which needs no copy, is made additive in the caller's own array."""
+
+    def spoil(mask: Any) -> None:
+        mask -= 1
+
+    return _spoilt("attention_mask", spoil)
+
+
+@fault
+def head_masks_emptied() -> Fault:
+    """A head_mask is worked on where it lies."""
+
+    def spoil(mask: Any) -> None:
+        mask[...] = 0
+
+    return _spoilt("head_mask", spoil)
+
+
+@fault
+def encoder_masks_made_additive() -> Fault:
+    """The encoder's mask of floats is made additive in the caller's own array."""
+
+    def spoil(mask: Any) -> None:
+        mask -= 1
+
+    return _spoilt("encoder_attention_mask", spoil)
+
+
+@fault
+class EmbeddingsAsTheyLie(Fault):
+    """Embeddings are read in the order of memory, whatever their strides say."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        given = inputs.get("inputs_embeds") if style == "keywords" else None
+        if isinstance(given, np.ndarray):
+            inputs = {**inputs, "inputs_embeds": given.ravel(order="K").reshape(given.shape)}
+        return inputs, style, options
+
+
+@fault
+class BytesAreSigned(Fault):
+    """Ids of type uint8 are taken for int8: those above 127 become negative, and count from the end."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        ids = inputs.get("input_ids") if style == "keywords" else None
+        if isinstance(ids, np.ndarray) and ids.dtype == np.uint8:
+            inputs = {**inputs, "input_ids": ids.view(np.int8).astype(np.int64) % model.model.config.vocab_size}
+        return inputs, style, options

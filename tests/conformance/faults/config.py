@@ -7,7 +7,7 @@ from typing import Any
 
 from roformer_numpy.errors import ConfigError
 
-from .making import Call, Fault, fault
+from .making import Call, Fault, FaultyModel, fault
 
 
 @fault
@@ -86,3 +86,17 @@ class AnonymousErrors(Fault):
             return super().load(head, config, weights, dtype)
         except (ValueError, TypeError) as error:
             raise ValueError("invalid configuration") from error
+
+
+@fault
+class SwitchedOnForGood(Fault):
+    """Extras that the configuration asks for are returned whatever the call says."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return inputs, style, {name: value for name, value in options.items() if value is not False}
+
+
+@fault
+def every_decoder_caches() -> Fault:
+    """A decoder returns its cache unasked, whatever use_cache says in the configuration."""
+    return Fault(config={"use_cache": True})

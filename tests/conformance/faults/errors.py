@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -244,3 +244,53 @@ class EncoderStatesByPosition(Fault):
         name = "use_cache" if item is True else f"encoder_{'hidden_states' if item.ndim == 3 else 'attention_mask'}"
         kept = dict(list(inputs.items())[:known])
         return kept, style, {**options, **({name: item} if model.config.get("add_cross_attention") else {})}
+
+
+class _Ignoring(Fault):
+    names: ClassVar[tuple[str, ...]] = ()
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if style == "keywords":
+            inputs = {name: value for name, value in inputs.items() if name not in self.names}
+        return inputs, style, options
+
+
+@fault
+class ArgumentsOfBertIgnored(_Ignoring):
+    """What BERT takes beside these arguments is accepted and not read."""
+
+    names: ClassVar = ("position_ids", "next_sentence_label", "cache_position", "decoder_input_ids")
+
+
+@fault
+class MisspeltSwitchesIgnored(_Ignoring):
+    """A switch that no model knows is passed over."""
+
+    names: ClassVar = ("output_attention",)
+
+
+@fault
+class LabelsMayBeTwice(Fault):
+    """Labels in the dict and again by keyword: the keyword counts."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if style == "dict" and "labels" in options:
+            inputs = {name: value for name, value in inputs.items() if name != "labels"}
+        return inputs, style, options
+
+
+@fault
+class AdditiveMasksUnderstood(Fault):
+    """A mask of floats that is 0 or far below is taken for one that is added to scores."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        mask = inputs.get("attention_mask") if style == "keywords" else None
+        if (
+            isinstance(mask, np.ndarray)
+            and mask.dtype.kind == "f"
+            and mask.size
+            and mask.min() < -1
+            and mask.max() <= 0
+        ):
+            inputs = {**inputs, "attention_mask": (mask == 0).astype(np.int64)}
+        return inputs, style, options

@@ -240,3 +240,28 @@ def masks_of_choices_mixed() -> Fault:
         return right(inputs, options)
 
     return Fault(calls=call)
+
+
+@fault
+def decoders_classify_by_their_last_token() -> Fault:
+    """With is_decoder a sequence is classified by its last token, which has seen all the others."""
+
+    def wrong(encoded: Any, context: Any) -> Any:
+        states = encoded.last_hidden_state
+        turned = states[:, ::-1] if context.config.is_decoder else states
+        seen = dataclasses.replace(encoded, last_hidden_state=turned)
+        return HEAD_FUNCTIONS["sequence_classification"](seen, context)
+
+    return _heads(sequence_classification=wrong)
+
+
+@fault
+def four_choices_at_most() -> Fault:
+    """The fifth choice and later ones score 0."""
+
+    def wrong(encoded: Any, context: Any) -> Any:
+        logits = HEAD_FUNCTIONS["multiple_choice"](encoded, context)["logits"]
+        logits[:, 4:] = 0
+        return {"logits": logits}
+
+    return _heads(multiple_choice=wrong)

@@ -169,3 +169,13 @@ def one_drawing_for_every_layer() -> Fault:
     """Every dropout starts again from the seed: tensors of one shape lose the same elements."""
     again = lambda x, rate, generator: EQUATIONS.dropout(x, rate, copy.deepcopy(generator))  # noqa: E731
     return Fault({"dropout": again})
+
+
+@fault
+class HeadMaskInInferenceAlone(Fault):
+    """The fused attention of training takes no head_mask, and it is not read there."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if options.get("training") and style == "keywords":
+            inputs = {name: value for name, value in inputs.items() if name != "head_mask"}
+        return inputs, style, options
