@@ -48,7 +48,7 @@ def in_order_of_computing(items: Sequence[Item], name: Callable[[Item], str]) ->
 
 
 def suspicion(failed: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence on the known mistake that most failures look like; "" where none looks like any.
+    """A sentence on the known mistake that half of the failures, or more, look like; "" where there is none.
 
     Args:
         failed: the fields `looks_like` and `diagnosis` of their records, as a document has them.
@@ -56,9 +56,9 @@ def suspicion(failed: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(mistake for record in failed for mistake in record.get("looks_like", ()))
     most = max(counts.values(), default=0)
     best = [mistake for mistake, count in counts.items() if count == most]
-    if not best or len(best) > _NAMED:
-        return ""
     explained = sum(not line.startswith(NOT_EXPLAINED) for record in failed for line in record.get("diagnosis", ())[:1])
+    if not best or len(best) > _NAMED or 2 * most < explained:
+        return ""
     return f"most likely: {' or '.join(best)}: {most} of {explained} failures that were looked into look like it"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from roformer_conformance.growth import measure_growth
 from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities, is_unsupported
 from roformer_conformance.registry import all_checks
+from roformer_conformance.report.pictures import growth_picture
 from roformer_conformance.running import run_job
 from roformer_conformance.trial import NotRefused, Trial
 from roformer_conformance.vectors import load_vectors, verify_vector
@@ -237,6 +239,8 @@ def test_a_page_draws_the_errors_of_who_shows_no_layers() -> None:
     growth = measure_growth(Lacking())
     assert not growth.problem
     assert [tap.tap for tap in growth.taps] == ["last_hidden_state"]
+    drawn = growth_picture([{"implementation": "lacking", "growth": asdict(growth)}])
+    assert ">last_hidden_state<" in drawn
 
 
 def test_the_three_are_there_unless_said_otherwise() -> None:

@@ -50,8 +50,11 @@ def test_the_mistake_that_most_failures_look_like_is_named_with_its_count() -> N
 
 
 def test_nothing_is_suspected_where_nothing_is_alike() -> None:
-    """No failure that looks like a mistake, or too many mistakes that explain all equally well: no sentence."""
+    """No failure like a mistake, fewer than half of them, or too many mistakes that explain all alike: no sentence."""
     assert suspicion([{"diagnosis": ("first",)}]) == ""
+    alike = {"looks_like": (HALF,), "diagnosis": ("first",)}
+    assert suspicion([alike, {"diagnosis": ("first",)}]) != ""
+    assert suspicion([alike, {"diagnosis": ("first",)}, {"diagnosis": ("first",)}]) == ""
     assert suspicion([{"looks_like": tuple("abcdef"), "diagnosis": ("first",)}]) == ""
 
 

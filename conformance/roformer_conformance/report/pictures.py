@@ -38,7 +38,7 @@ def growth_picture(documents: Sequence[Document]) -> str:
             errors = [tap["error"] or None for tap in _shown(growth)]
             axes.plot(range(len(errors)), errors, "o-", color=colour, markersize=4)
         longest = max(map(_shown, drawn), key=len)
-        bottom = min(tap["honest"] for tap in longest if tap["honest"]) / 6
+        bottom = min((tap["honest"] for tap in longest if tap["honest"]), default=1e-18) / 6
         _draw_budget(axes, [FAILS_AT * tap["honest"] for tap in longest], bottom)
         axes.set_xticks(range(len(longest)), [_short(tap["tap"]) for tap in longest])
         axes.set(yscale="log", ylabel="relative error", xlabel="hidden state, and what stands on top")
@@ -78,7 +78,9 @@ def _colours(count: int) -> list[str]:
 
 
 def _shown(growth: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [tap for tap in growth["taps"] if tap["tap"] != "last_hidden_state"]  # it is the last of hidden_states
+    """The outputs but for last_hidden_state, which is the last of hidden_states; it stands for them where none is."""
+    names = {tap["tap"].partition(".")[0] for tap in growth["taps"]}
+    return [tap for tap in growth["taps"] if tap["tap"] != "last_hidden_state" or "hidden_states" not in names]
 
 
 def _short(tap: str) -> str:
