@@ -291,6 +291,7 @@ class Trial:
 
 def _in_words(ways: tuple[str, ...]) -> str:
     """Different ways of saying one thing: two, or one of more."""
+    ways = tuple(dict.fromkeys(ways))
     return " or ".join(ways) if len(ways) < 3 else f"{ways[0]} (or as much in other words)"
 
 

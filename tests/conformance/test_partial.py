@@ -231,7 +231,7 @@ def test_an_error_has_to_name_every_argument_that_is_there() -> None:
 def test_one_of_many_ways_to_say_a_thing_is_told() -> None:
     """Who reads of a missing refusal sees a shape, not every way to write it."""
     with pytest.raises(NotRefused, match=r"mask: expected an error that mentions mask, 3 or 4, \(1, 2\) \(or as much"):
-        Trial(Lacking(), "float32").refuses(lambda: None, "mask", ("3", "4"), ("(1, 2)", "[1, 2]", "1, 2"))
+        Trial(Lacking(), "float32").refuses(lambda: None, "mask", ("3", "4", "4"), ("(1, 2)", "[1, 2]", "1, 2"))
 
 
 def test_a_page_draws_the_errors_of_who_shows_no_layers() -> None:
