@@ -292,7 +292,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "TRAIN-1.2/anew-in-every-layer": ("one_drawing_for_every_layer", "attentions.1"),
     "TRAIN-1.3/head-mask": ("head_mask_in_inference_alone", "attentions.0"),
     "TRAIN-1.3/zero": ("zero_is_not_set", "hidden_states.0"),
-    "TRAIN-1.4/seeds": ("ignores_the_seed one_seed", "hidden_states.0"),
+    "TRAIN-1.4/seeds": ("ignores_the_seed one_seed seeds_of_eight_bits seeds_mean_training", "hidden_states.0"),
     "TRAIN-1.4/head-dropout": ("heads_without_dropout", "logits"),
     "TRAIN-3.1/forms": ("no_loss_to_compute", "no loss to compute"),
     "TRAIN-3.1/fit-lowers-the-loss": ("trains_on_copies", "loss"),
@@ -394,10 +394,17 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "TRAIN-1.2/cross-attention-dropout": ("cross_weights_not_dropped", "cross_attentions.0"),
     "TRAIN-1.2/places": (
         "dropout_after_the_projection dropout_before_the_embeddings_norm attention_output_not_dropped "
-        "dropout_after_the_sum feed_forward_not_dropped",
+        "dropout_after_the_sum feed_forward_not_dropped given_embeddings_not_dropped",
         "with everything dropped",
     ),
-    "TRAIN-1.2/heads-that-do-not-drop": ("spans_and_choices_drop language_models_drop", "logits"),
+    "TRAIN-1.2/cross-attention-output": ("cross_attention_output_not_dropped", "with everything dropped"),
+    "TRAIN-1.2/every-place-draws-anew": ("one_generator_state_for_every_place", "are the same"),
+    "TRAIN-1.2/no-period": ("numbers_drawn_again_and_again", "elements later"),
+    "TRAIN-1.2/heads-that-do-not-drop": (
+        "spans_and_choices_drop language_models_drop poolers_drop",
+        "with everything dropped",
+    ),
+    "TRAIN-1.2/heads-that-drop": ("sequence_head_drops_once", "expected 0 and 4"),
     "TRAIN-1.2/inner-units": ("inner_units_dropped", "features a share"),
     "TRAIN-1.1/after-training": ("stays_in_training", "training=True"),
     "TRAIN-1.1/after-extras": ("extras_stay_on", "hidden_states.0"),

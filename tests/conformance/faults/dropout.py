@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import numpy as np
+
 from roformer_numpy import encoder
 from roformer_numpy.adapter import CAPABILITIES
+from roformer_numpy.equations import dropout
 from roformer_numpy.heads import HEAD_FUNCTIONS
 
-from .making import Array, Fault, fault
+from .making import Array, Fault, encoder_cross_attention, fault
 
 
 class _Dropping(Fault):
@@ -128,3 +132,62 @@ def spans_and_choices_drop() -> Fault:
 def language_models_drop() -> Fault:
     """The heads of language models have a dropout of their own."""
     return _heads_drop("masked_lm", "causal_lm")
+
+
+@fault
+def one_generator_state_for_every_place() -> Fault:
+    """Each place draws from the generator as it stands at the start of the call: all of one shape drop the same."""
+    return Fault({"dropout": lambda x, rate, generator: dropout.dropout(x, rate, copy.deepcopy(generator))})
+
+
+@fault
+def numbers_drawn_again_and_again() -> Fault:
+    """A kernel draws 1024 numbers and uses them for every 1024 elements."""
+
+    def repeated(x: Array, rate: float, generator: Any) -> Array:
+        if generator is None or rate in (0.0, 1.0):
+            return dropout.dropout(x, rate, generator)
+        kept = np.resize(generator.random(min(x.size, 1024)), x.size).reshape(x.shape) >= rate
+        return np.where(kept, x / (1.0 - rate), 0.0).astype(x.dtype)
+
+    return Fault({"dropout": repeated})
+
+
+@fault
+def given_embeddings_not_dropped() -> Fault:
+    """What comes in as inputs_embeds is taken for dropped already."""
+
+    def embed(forward: Any, weights: Any, summed: Array) -> Array:
+        x = forward.layer_norm(summed, weights.layer_norm)
+        return _projected(forward, weights, x if forward.inputs.inputs_embeds is not None else forward.dropout(x))
+
+    return _embeddings(embed)
+
+
+@fault
+def cross_attention_output_not_dropped() -> Fault:
+    """What cross-attention adds is not dropped."""
+
+    def cross(x: Array, weights: Any, past: Any, forward: Any) -> Any:
+        sober = dataclasses.replace(forward.config, hidden_dropout_prob=0.0)
+        return encoder_cross_attention(x, weights, past, dataclasses.replace(forward, config=sober))
+
+    return _Dropping(patches={"encoder._cross_attention": cross})
+
+
+@fault
+def poolers_drop() -> Fault:
+    """What the pooler reads is dropped first."""
+    return _heads_drop("base")
+
+
+@fault
+def sequence_head_drops_once() -> Fault:
+    """The head of a sequence drops what it has computed, and not what it reads."""
+
+    def wrong(encoded: Any, context: Any) -> Any:
+        head = context.weights.head
+        x = context.dense(encoded.last_hidden_state[:, 0], head.dense, context.config.hidden_act)
+        return {"logits": context.dense(context.dropout(x), head.output)}
+
+    return _Dropping(patches={"models.HEAD_FUNCTIONS": {**HEAD_FUNCTIONS, "sequence_classification": wrong}})

@@ -179,3 +179,19 @@ class HeadMaskInInferenceAlone(Fault):
         if options.get("training") and style == "keywords":
             inputs = {name: value for name, value in inputs.items() if name != "head_mask"}
         return inputs, style, options
+
+
+@fault
+class SeedsOfEightBits(Fault):
+    """A seed is kept in one byte."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return inputs, style, {**options, "seed": options["seed"] % 256} if "seed" in options else options
+
+
+@fault
+class SeedsMeanTraining(Fault):
+    """A call with a seed drops, whatever it says of training."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        return inputs, style, {**options, "training": True} if "seed" in options else options
