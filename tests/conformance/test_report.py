@@ -85,6 +85,20 @@ def test_a_clause_is_as_good_as_the_worst_that_was_found_of_it() -> None:
     assert grid["TOK-1.1"] == ["unchecked", "unchecked"]
 
 
+def test_a_cell_counts_what_failed_of_what_was_tried(html: str) -> None:
+    """A number beside ✗ is never that of all, unless all failed."""
+    cells = {row.clause: row.cells for found in rows([GOOD, BAD]).values() for row in found}
+    assert [cell.count for cell in cells["MASK-1"]] == ["1", "1 of 2"]
+    assert [cell.count for cell in cells["ROT-2.4"]] == ["", ""]
+    assert re.search(r"<td[^>]*>✗ 1 of 2</td>", html)
+
+
+def test_a_card_leads_to_its_failures(html: str) -> None:
+    """The list stands below the grid; only who fails has one."""
+    assert re.findall(r'<a href="(#[^"]*)"', html) == ["#failures-1"]
+    assert html.count('<h2 id="failures-') == html.count('<h2 id="failures-1">') == 1
+
+
 def test_text_of_an_implementation_is_never_markup(html: str) -> None:
     """Name, claim, message, case, diagnosis and replay line appear, escaped, and no script does."""
     assert "<script" not in html.lower()

@@ -22,11 +22,17 @@ class Cell:
 
     status: str
     tried: int = 0
+    such: int = 0  # of those tried, how many have this status
 
     @property
     def mark(self) -> str:
         """One sign for the status."""
         return MARKS[self.status]
+
+    @property
+    def count(self) -> str:
+        """How many were tried; where not all of them have this status, how many have."""
+        return "" if not self.tried else str(self.tried) if self.such == self.tried else f"{self.such} of {self.tried}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def _cells(document: Document) -> dict[str, Cell]:
 def _cell(statuses: Sequence[str], not_claimed: bool) -> Cell:
     tried = [status for status in statuses if status != "not_claimed"]
     worst = next((status for status in _ORDER if status in tried), "not_claimed" if not_claimed else "unchecked")
-    return Cell(worst, len(tried))
+    return Cell(worst, len(tried), tried.count(worst))
 
 
 def _place(clause: str) -> tuple[int, tuple[int, ...]]:

@@ -37,7 +37,11 @@ def page(documents: Sequence[Document]) -> str:
         standings=[Standing.of_document(document) for document in documents],
         counts=[Counter(record["status"] for record in document["records"]) for document in documents],
         suspicions=[suspicion(_failures(document)) for document in documents],
-        failures=[(document["implementation"], found) for document in documents if (found := _failures(document))],
+        failures=[
+            (number, document["implementation"], found)
+            for number, document in enumerate(documents)
+            if (found := _failures(document))
+        ],
         differences=[(document["implementation"], why) for document in documents if (why := _differences(document))],
         timing=_timing(documents),
         environment=sorted({name for document in documents for name in document["environment"]}),

@@ -55,8 +55,9 @@ def growth_legend(documents: Sequence[Document]) -> list[tuple[str, str]]:
 
 
 def _draw_budget(axes: Any, allowed: Sequence[float], bottom: float) -> None:
-    axes.plot(range(len(allowed)), allowed, "--", color=BUDGET)
-    axes.fill_between(range(len(allowed)), allowed, bottom, color=BUDGET, alpha=0.14)
+    places, allowed = ([-0.5, 0.5], [*allowed, *allowed]) if len(allowed) == 1 else (range(len(allowed)), allowed)
+    axes.plot(places, allowed, "--", color=BUDGET)
+    axes.fill_between(places, allowed, bottom, color=BUDGET, alpha=0.14)
 
 
 def attention_picture(found: Mapping[str, Any]) -> str:
