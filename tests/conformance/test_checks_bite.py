@@ -424,6 +424,8 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "ERR-11.2/no-rows-with-labels": ("empty_batches_lose_the_loss", "loss is missing"),
     "ERR-11.3/infinity": ("infinity_clipped", "is finite"),
     "TRAIN-2.1/every-activation": ("mish_differentiated_as_silu", "hidden_act"),
+    "TRAIN-2.1/large-and-small": ("gradients_clipped_at_a_hundred small_gradients_lost", " near "),
+    "TRAIN-2.1/eps": ("eps_forgotten_on_the_way_back", "layer_norm_eps 0.25"),
     "TRAIN-2.1/selu": ("selu_without_its_factor_below", "hidden_act"),
     "TRAIN-2.1/problem-types": ("regression_slope_halved binary_slope_of_the_sum", " of "),
     "TRAIN-2.1/summaries": ("mean_summary_trains_the_last", "summary_type"),

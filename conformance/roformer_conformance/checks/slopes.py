@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..budget import judge
+from ..formulas import Weights, edited
 from ..gradients import agree, expect_complete, gradients
 from ..oracle import Oracle
+from ..precision import is_half, rounded
 from ..protocol import Array, Outputs
 from ..registry import check
 from ..strategies import ANY_ACTIVATION, Case
@@ -84,24 +86,47 @@ def cross_attention_is_differentiated(trial: Trial, case: Case) -> None:
     _expect_slopes(trial, case, given, "with cross-attention")
 
 
-def _expect_slopes(trial: Trial, case: Case, given: Mapping[str, Array], what: str) -> None:
+@check("TRAIN-2.1", "eps", heads=("masked_lm",), needs=NEEDS, also=("FFN-4.4",), layer_norm_eps=0.25, **SMALL)
+def eps_is_differentiated_where_it_counts(trial: Trial, case: Case) -> None:
+    """With layer_norm_eps 0.25 every LayerNorm, that of the head too, has the oracle's gradients."""
+    _expect_slopes(trial, case, case.labels(), "layer_norm_eps 0.25")
+
+
+@check("TRAIN-2.1", "large-and-small", heads=CLASSIFIER, needs=NEEDS, also=("LOSS-5.4",), problem_type="regression",
+       **SMALL)  # fmt: skip
+def gradients_are_neither_clipped_nor_lost(trial: Trial, case: Case) -> None:
+    """Errors near 10000 have gradients in the thousands, a last kernel near 1e-9 has such as small: the oracle's."""
+    large, small = (1e2, 1e-3) if is_half(trial.dtype) else (1e4, 1e-9)  # half precision holds no 1e8
+    labels = case.generator("values").standard_normal((case.batch, case.config["num_labels"])).astype(np.float32)
+    _expect_slopes(trial, case, {"labels": np.float32(large) * labels}, f"labels near {large:g}")
+    faint = {r"^classifier\.out_proj\.weight$": lambda kernel: rounded(small * kernel, trial.dtype)}
+    weights = edited(trial.weights(case), faint)
+    _expect_slopes(trial, case, {"labels": labels}, f"a last kernel near {small:g}", weights)
+
+
+def _expect_slopes(
+    trial: Trial, case: Case, given: Mapping[str, Array], what: str, weights: Weights | None = None
+) -> None:
+    weights = trial.weights(case) if weights is None else weights
     inputs, draw = {**case.inputs(), **given}, case.generator("direction")
     inputs["input_ids"] = np.maximum(inputs["input_ids"], 1)  # the row of padding has claims of its own (TRAIN-2.3)
     along = {
         name: draw.standard_normal(array.shape) * float(np.sqrt(np.mean(array**2) / array.size))
-        for name, array in trial.weights(case).items()
+        for name, array in weights.items()
     }
-    got = gradients(trial, trial.load(case), inputs)
+    got = gradients(trial, trial.load(case, weights), inputs)
     expect_complete(case, inputs, got)
-    exact = Oracle(case.head, case.config, trial.weights(case)).gradients(inputs, {})
+    exact = Oracle(case.head, case.config, weights).gradients(inputs, {})
     if not judge("slope", _along(got, along), _along(exact, along), [], trial.dtype, None, trial.k).passed:
-        _expect_agreement(trial, case, inputs, got, what)
+        _expect_agreement(trial, case, inputs, got, what, weights)
 
 
-def _expect_agreement(trial: Trial, case: Case, inputs: Mapping[str, Any], got: Outputs, what: str) -> None:
+def _expect_agreement(
+    trial: Trial, case: Case, inputs: Mapping[str, Any], got: Outputs, what: str, weights: Weights
+) -> None:
     """Each gradient lies within the budget of the oracle's, which takes its honest runs."""
     try:
-        agree(trial, case, inputs, got)
+        agree(trial, case, inputs, got, weights=weights)
     except Violation as violation:
         raise Violation(f"{what}: {violation}", violation.grade) from violation
 

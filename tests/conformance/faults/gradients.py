@@ -206,3 +206,34 @@ def tables_are_trained() -> Fault:
         found[TABLE] = np.ones_like(model.model.to_weights()[TABLE])
 
     return _after(change)
+
+
+@fault
+def gradients_clipped_at_a_hundred() -> Fault:
+    """Gradients whose norm is above 100 are made as long as 100, before anybody asked for it."""
+
+    def clip(model: FaultyModel, found: dict[str, Any], inputs: Any) -> None:
+        norm = np.sqrt(
+            sum(float((array.astype(np.float64) ** 2).sum()) for name, array in found.items() if name != "loss")
+        )
+        for name in found.keys() - {"loss"}:
+            found[name] = (found[name] / max(norm / 100.0, 1.0)).astype(found[name].dtype)
+
+    return _after(clip)
+
+
+@fault
+def small_gradients_lost() -> Fault:
+    """Gradients pass through half precision without a scale: below 6e-8 they are 0."""
+
+    def flush(model: FaultyModel, found: dict[str, Any], inputs: Any) -> None:
+        for name in found.keys() - {"loss"}:
+            found[name] = np.where(np.abs(found[name]) < 6e-8, 0, found[name]).astype(found[name].dtype)
+
+    return _after(flush)
+
+
+@fault
+def eps_forgotten_on_the_way_back() -> Fault:
+    """LayerNorm is differentiated with the usual 1e-12, whatever layer_norm_eps says."""
+    return _derivatives(layer_norm=lambda upstream, x, gamma, eps: EQUATIONS.layer_norm(upstream, x, gamma, 1e-12))
