@@ -1,4 +1,4 @@
-"""Which failures are looked at and shown first, and what most of them look like.
+"""Which failures are looked at and shown first, and what most of them have in common.
 
 A mistake early in a model fails checks of everything behind it, and those of configuration and bad input are told
 apart by their messages alone. So failures come in rounds, one of each family a round: arithmetic in the order of
@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from .shortening import headline
+
 _VECTORS = "golden vectors"
 # Golden vectors compare whole models, so that the family of their first claim says little about what is wrong.
 _ORDER = (
@@ -19,6 +21,8 @@ _ORDER = (
 )  # fmt: skip
 # How a diagnosis begins that says why there is none.
 NOT_EXPLAINED = "not explained"
+# How the line of a diagnosis begins that says where the first difference is computed.
+PLACE = "that is "
 # More mistakes than these that explain a run equally well say nothing.
 _NAMED = 3
 
@@ -48,18 +52,48 @@ def in_order_of_computing(items: Sequence[Item], name: Callable[[Item], str]) ->
 
 
 def suspicion(failed: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence on the known mistake that half of the failures, or more, look like; "" where there is none.
+    """A sentence on what half of the failures, or more, have in common; "" where that is nothing.
+
+    A known mistake that they look like; else what all of them say, such as an exception; else where they begin.
 
     Args:
-        failed: the fields `looks_like` and `diagnosis` of their records, as a document has them.
+        failed: the fields `message`, `looks_like` and `diagnosis` of their records, as a document has them.
     """
+    return _alike(failed) or _same_words(failed) or _same_place(failed)
+
+
+def _alike(failed: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(mistake for record in failed for mistake in record.get("looks_like", ()))
     most = max(counts.values(), default=0)
     best = [mistake for mistake, count in counts.items() if count == most]
-    explained = sum(not line.startswith(NOT_EXPLAINED) for record in failed for line in record.get("diagnosis", ())[:1])
+    explained = len(_explained(failed))
     if not best or len(best) > _NAMED or 2 * most < explained:
         return ""
     return f"most likely: {' or '.join(best)}: {most} of {explained} failures that were looked into look like it"
+
+
+def _same_words(failed: Sequence[Mapping[str, Any]]) -> str:
+    said = filter(None, (headline(record.get("message", "")) for record in failed))
+    [(words, most)] = Counter(said).most_common(1) or [("", 0)]
+    return f"{most} of {len(failed)} failures say: {words}" if most > 1 and 2 * most >= len(failed) else ""
+
+
+def _same_place(failed: Sequence[Mapping[str, Any]]) -> str:
+    explained = _explained(failed)
+    lines = (line for record in explained for line in record["diagnosis"] if line.startswith(PLACE))
+    [(place, most)] = Counter(lines).most_common(1) or [("", 0)]
+    if most < 2 or 2 * most < len(explained):
+        return ""
+    return f"{most} of {len(explained)} failures that were looked into begin in {place.removeprefix(PLACE)}"
+
+
+def _explained(failed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The failures that somebody found time for."""
+    return [record for record in failed if record.get("diagnosis") and not _unexplained(record["diagnosis"][0])]
+
+
+def _unexplained(line: str) -> bool:
+    return line.startswith(NOT_EXPLAINED)
 
 
 def _family(identifier: str) -> str:

@@ -58,6 +58,25 @@ def test_nothing_is_suspected_where_nothing_is_alike() -> None:
     assert suspicion([{"looks_like": tuple("abcdef"), "diagnosis": ("first",)}]) == ""
 
 
+def test_words_that_most_failures_share_are_told_once_above_them() -> None:
+    """A mistyped name in an adapter fails everything with one exception: that is the news."""
+    typo = {"message": "KeyError: 'last_hidden_states'\nadapter.py:7 in call: return outputs['last_hidden_states']"}
+    assert suspicion([typo, typo, {"message": "other"}]) == "2 of 3 failures say: KeyError: 'last_hidden_states'"
+    assert suspicion([typo, {"message": "one"}, {"message": "two"}]) == ""
+    assert suspicion([typo]) == ""
+    assert suspicion([]) == ""
+
+
+def test_a_place_where_most_failures_begin_is_told_where_no_mistake_is_known() -> None:
+    """An unknown mistake in the embeddings shows there first, whatever is checked."""
+    place = "that is the embeddings: rows, token types, LayerNorm, projection"
+    here, there = {"message": "a", "diagnosis": ("first", place)}, {"message": "b", "diagnosis": ("first", place)}
+    late = {"message": "c", "diagnosis": (f"{NOT_EXPLAINED}: others took the 15 s",)}
+    told = "2 of 2 failures that were looked into begin in the embeddings: rows, token types, LayerNorm, projection"
+    assert suspicion([here, there, late]) == told
+    assert suspicion([{**here, "looks_like": (HALF,)}, {**there, "looks_like": (HALF,)}]).startswith("most likely")
+
+
 def test_the_time_goes_to_arithmetic_and_not_to_what_runs_first(monkeypatch) -> None:
     """A configuration's checks run before those of the rotation; with time for one, the rotation's is explained."""
     explained = []

@@ -12,6 +12,7 @@ from ..budget import Verdict
 from ..protocol import Adapter
 from ..registry import Check
 from ..strategies import Case, typical_case
+from ..telling import PLACE
 from ..trial import NotRefused, Trial
 from .calls import Call, Comparison, compare, recorded_calls
 from .forcing import wrong_layers
@@ -88,7 +89,7 @@ def _explained(
 ) -> Diagnosis:
     comparison, first = differing[0], differing[0].first
     assert first is not None  # that is what differing means
-    lines = [_first_line(first, k), f"that is {place_of(first.tap)}"]
+    lines = [_first_line(first, k), f"{PLACE}{place_of(first.tap)}"]
     empty = _constant_line(comparison, others, first.tap) or _unequal_when_repeated(adapter, comparison.call)
     if empty:
         return Diagnosis((*lines, empty), comparison)
