@@ -17,6 +17,12 @@ from .cache import KernelCache
 # What would let Python call a piece by itself: taking a whole pass apart is more code than the piece.
 UNREACHABLE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
+# NumPy's error model returns inf and nan where Python would raise, and only so do loops with divisions vectorise.
+# Nobody counts who holds an array (`_nrt`): no kernel makes one, and Python keeps what it handed over. Counting was 40%
+# of the compiled time of a tiny model, and threads met at the counts: 3% at 1536 tokens. So what stays a function of
+# its own returns no array; a `step` may.
+EVERYWHERE = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A fused multiply-add rounds once instead of twice and leaves NaN and infinity alone. Of the other fast-math flags,
@@ -77,11 +83,10 @@ def _compile_numbers_alike(compiled: Any) -> None:
 
 
 def _compiled(function: F, fastmath: frozenset[str], forceinline: bool, **options: Any) -> F:
-    # numpy's error model returns inf and nan where Python would raise, and only so do loops with divisions vectorise;
-    # nor does a loop that calls a function, and without being forced LLVM would call erf
+    # a loop that calls a function does not vectorise, and without being forced LLVM would call erf
     loop: Any = function
     njit: Any = numba.njit
-    compiled = njit(nogil=True, error_model="numpy", fastmath=set(fastmath), forceinline=forceinline, **options)(loop)
+    compiled = njit(fastmath=set(fastmath), forceinline=forceinline, **EVERYWHERE, **options)(loop)
     if compiled is loop:  # NUMBA_DISABLE_JIT: there is nothing but the loop
         loop.py_func = loop
     return compiled

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...weights import Array
-from ..jit import part
+from ..jit import part, step
 from .activating import Activation
 from .attention import KEYS, QUERIES
 from .forward import Pass
+from .intrinsics import floats_at
 from .machine import PANEL
+from .products import FLOAT_BYTES
 from .scratch import line
 
 ARRAYS = 12
@@ -102,22 +104,22 @@ def laid_out(call: Call) -> Pass:
         activation=Activation(*call.activation), rotary_value=call.rotary_value,
         tokens=call.tokens, sequence_of=call.sequence_of, keys_from=call.keys_from,
         panels_from=call.panels_from, cos=call.cos, sin=call.sin, states=call.states,
-        query=_cut(call.scratch, query, sizes[2], (turns, w.heads, tokens, w.head_dim)),
-        key=_cut(call.zeros, key, sizes[0], (copies, w.heads, panels, w.head_dim, PANEL)),
-        value=_cut(call.zeros, value, sizes[1], (copies, w.heads, keys, w.value)),
+        query=_cut(call.scratch, query, (turns, w.heads, tokens, w.head_dim)),
+        key=_cut(call.zeros, key, (copies, w.heads, panels, w.head_dim, PANEL)),
+        value=_cut(call.zeros, value, (copies, w.heads, keys, w.value)),
         cache=call.cache, past=call.past, block_rows=rows,
-        qkv=_cut(call.scratch, qkv, sizes[3], (blocks, rows, w.leading_qkv)),
-        context=_cut(call.scratch, context, sizes[4], (blocks, rows, w.leading_context)),
-        inner=_cut(call.scratch, inner, sizes[5], (blocks, rows, w.leading_inner)),
-        y=_cut(call.scratch, y, sizes[6], (blocks, rows, w.leading_y)),
-        scores=_cut(call.scratch, scores, sizes[7], (threads, QUERIES, KEYS)),
-        mixed=_cut(call.scratch, mixed, sizes[8], (threads, QUERIES, w.value)),
-        highest=_cut(call.scratch, highest, sizes[9], (threads, QUERIES)),
-        total=_cut(call.scratch, total, sizes[10], (threads, QUERIES)),
-        turned=_cut(call.scratch, turned, sizes[11], (threads, w.head_dim)),
+        qkv=_cut(call.scratch, qkv, (blocks, rows, w.leading_qkv)),
+        context=_cut(call.scratch, context, (blocks, rows, w.leading_context)),
+        inner=_cut(call.scratch, inner, (blocks, rows, w.leading_inner)),
+        y=_cut(call.scratch, y, (blocks, rows, w.leading_y)),
+        scores=_cut(call.scratch, scores, (threads, QUERIES, KEYS)),
+        mixed=_cut(call.scratch, mixed, (threads, QUERIES, w.value)),
+        highest=_cut(call.scratch, highest, (threads, QUERIES)),
+        total=_cut(call.scratch, total, (threads, QUERIES)),
+        turned=_cut(call.scratch, turned, (threads, w.head_dim)),
     )  # fmt: skip
 
 
-@part
-def _cut(memory: Array, start: int, size: int, shape: tuple[int, ...]) -> Array:
-    return memory[start : start + size].reshape(shape)
+@step
+def _cut(memory: Array, start: int, shape: tuple[int, ...]) -> Array:
+    return floats_at(memory.ctypes.data + FLOAT_BYTES * start, shape)

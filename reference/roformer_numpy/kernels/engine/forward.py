@@ -5,15 +5,14 @@ A layer is a row of `layers`: the addresses of its packed weights in the order o
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from ...weights import Array
 from ..jit import inlined, part, step
 from .activating import Activation, activate
-from .intrinsics import as_pointer
+from .intrinsics import floats_at
 from .machine import LANES, PANEL
 from .products import FLOAT_BYTES, multiply_panel
 from .rows import add, add_normalize, turn
@@ -27,8 +26,6 @@ FIELDS = (
     QKV, QKV_BIAS, OUTPUT, OUTPUT_BIAS, GAMMA, BETA, INTERMEDIATE, INTERMEDIATE_BIAS, SECOND, SECOND_BIAS, SECOND_GAMMA,
     SECOND_BETA, HEADS,
 ) = range(len(FIELDS))  # fmt: skip
-
-carray: Any = getattr(numba, "carray")  # noqa: B009  (numba's stubs do not name it)
 
 
 class Pass(NamedTuple):
@@ -78,10 +75,10 @@ def panels_of(width: int) -> int:
     return (width + PANEL - 1) // PANEL
 
 
-@part
+@step
 def vector_at(address: int, width: int) -> Array:
     """The float32 vector that lies at an address."""
-    return carray(as_pointer(address), (width,), np.float32)
+    return floats_at(address, (width,))
 
 
 @part

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba.extending
+import numba.np.arrayobj
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -18,6 +19,7 @@ from numba.core import cgutils
 # untyped in numba: as it types them, an intrinsic would have to be called with its compiler's context
 intrinsic: Callable[[Callable[..., Any]], Any] = numba.extending.intrinsic
 external: Any = cgutils.get_or_insert_function
+array_at: Any = numba.np.arrayobj.np_cfarray
 
 INT64, INT32, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 POINTER = BYTE.as_pointer()
@@ -28,13 +30,15 @@ YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
 
 @intrinsic
-def as_pointer(context: Any, address: Any) -> Any:
-    """The address as a pointer that `numba.carray` takes."""
+def floats_at(context: Any, address: Any, shape: Any) -> Any:
+    """The float32 array of a shape, a tuple of int64, that lies at an address."""
+    made = types.Array(types.float32, len(shape), "C")
 
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], POINTER)
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], POINTER)
+        return array_at(context, builder, made(types.voidptr, shape), (pointer, arguments[1]))
 
-    return types.voidptr(types.int64), generate
+    return made(types.int64, shape), generate
 
 
 @intrinsic
