@@ -21,7 +21,7 @@ from .errors import InputError
 from .inputs import Cache, Inputs
 from .mapped import release
 from .packed_files import kept
-from .weights import Array, Dense, Layer, LayerNorm, Weights, map_leaves
+from .weights import Array, Dense, Embeddings, Layer, LayerNorm, Weights, map_leaves
 
 THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 
@@ -40,6 +40,8 @@ class Engine:
         self._packed: Any = None
         self._dense: dict[int, Any] = {}
         self._turns: tuple[Array, Array] | None = None
+        # views, in which a change of the embeddings in place is seen
+        self._embeddings: Embeddings[Array] = map_leaves(lambda _name, array: _unwritable(array), weights.embeddings)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, pickled or deep, packs its own weights: addresses mean nothing elsewhere."""
@@ -127,16 +129,20 @@ class Engine:
         norm: LayerNorm[Array] | None = None,
     ) -> Array:  # fmt: skip
         """`stored` is the array of the weights that `kernel` views."""
-        with _packing[0]:
-            packed = self._dense.get(id(bias))  # the engine keeps the weights, so the number stays this array's
-            if packed is None:
-                for array in (stored, bias):
-                    _freeze(array)
-                packed = self._dense[id(bias)] = _packed_dense(kernel, bias)
-                release(stored)
+        # the engine keeps the weights, so the number stays this array's
+        packed = self._dense.get(id(bias)) or self._pack_product(stored, kernel, bias)
         threads = 1 if x.size * packed.width < SERIAL_WORK else thread_count()
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
         return _kernels().dense.run_dense(x, packed, threads, activation, with_norm)
+
+    def _pack_product(self, stored: Array, kernel: Array, bias: Array) -> Any:
+        with _packing[0]:
+            if id(bias) not in self._dense:
+                for array in (stored, bias):
+                    _freeze(array)
+                self._dense[id(bias)] = _packed_dense(kernel, bias)
+                release(stored)
+            return self._dense[id(bias)]
 
     def _run(
         self, embedded: Array, tokens: Any, positions: int, keep: bool, cache: Array | None = None,
@@ -157,13 +163,14 @@ class Engine:
 
     def _embedded(self, inputs: Inputs, computed: Array | None) -> Array:
         """hidden_states[0] of the positions that are computed, (tokens, H); memory of this call alone."""
-        weights, given, types = self.weights.embeddings, inputs.inputs_embeds, inputs.token_type_ids
+        weights, given, types = self._embeddings, inputs.inputs_embeds, inputs.token_type_ids
         words, ids = (weights.word, cast(Array, inputs.input_ids)) if given is None else _table_of(given)
         if computed is not None:
             ids, types = ids[computed], types[computed]
         norm = (weights.layer_norm.gamma, weights.layer_norm.beta, self.config.layer_norm_eps)
         x: Array = _kernels().embedding.embed(words, ids, weights.token_type, types, norm)
-        return x if weights.project is None else self.dense(x, weights.project)
+        project = self.weights.embeddings.project
+        return x if project is None else self.dense(x, project)
 
     def _rotation(self, positions: int) -> tuple[Array, Array]:
         """cos and sin of so many positions or of more; the longest table so far is kept."""
@@ -176,6 +183,8 @@ class Engine:
 
     @property
     def _layers(self) -> Any:
+        if self._packed:
+            return self._packed
         with _packing[0]:
             self._packed = self._packed or self._pack()
             return self._packed
@@ -236,6 +245,13 @@ def _released_after(layers: Iterable[Layer[Array]]) -> Iterator[Layer[Array]]:
 
 def _freeze(array: Array) -> None:
     array.setflags(write=False)
+
+
+def _unwritable(array: Array) -> Array:
+    """A view that compiled code takes as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _table_of(embeds: Array) -> tuple[Array, Array]:

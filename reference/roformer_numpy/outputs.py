@@ -31,12 +31,12 @@ class ModelOutput(Mapping[str, Any]):
 
     def __getitem__(self, key: str | int | slice) -> Any:
         """`out["logits"]` by name; `out[0]` and `out[:2]` by position among the present fields."""
-        present = self._present()
         if not isinstance(key, str):
-            return tuple(present.values())[key]
-        if key not in present:
-            raise KeyError(f"{key!r} is not among the present outputs: {', '.join(present)}")
-        return present[key]
+            return tuple(self._present().values())[key]
+        value = self.__dict__.get(key)
+        if value is None:
+            raise KeyError(f"{key!r} is not among the present outputs: {', '.join(self)}")
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._present())

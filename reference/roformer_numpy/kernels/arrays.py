@@ -16,8 +16,11 @@ from ..weights import Array
 
 def readable(array: Array, dtype: DTypeLike) -> Array:
     """A read-only view, or a copy where the memory is not contiguous, aligned and of this type."""
-    if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
+    flags = array.flags
+    if array.dtype != dtype or not (flags.c_contiguous and flags.aligned):
         array = np.require(array, dtype, ["C", "A"])
+    elif not flags.writeable:
+        return array
     view = array.view()
     view.flags.writeable = False
     return view

@@ -18,6 +18,7 @@ Axes = tuple[str, ...]
 
 BOOLS = frozenset({bool, np.bool_})
 HIGHEST = np.iinfo(np.int64).max
+INT64, UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 PLAIN = (np.ndarray, np.generic, list, tuple, int, float)  # a union of them would be made anew for every look
 
 
@@ -50,6 +51,8 @@ def as_array(name: str, value: Any) -> Array:
 
 def integers(name: str, value: Any, low: int, high: int | None, also: int | None = None) -> NDArray[np.int64]:
     """Integers from `low` to `high` (both allowed; None: no end), or equal to `also`, as int64 of any shape."""
+    if low == 0 and high is not None and _all_up_to(high, value):
+        return value.astype(np.int64)
     array = as_array(name, value)
     if array.size == 0 and array.dtype.kind == "f" and isinstance(value, list | tuple):
         return array.astype(np.int64)  # an empty list has no type of its own
@@ -92,6 +95,8 @@ def reals(name: str, value: Any, dtype: DTypeLike, low: float | None = None, hig
 
 def mask(name: str, value: Any) -> NDArray[np.bool_]:
     """Zeros and ones of any real type as bool (IN-5, ERR-7)."""
+    if _all_up_to(1, value):
+        return value.astype(bool)
     array = as_array(name, value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise InputTypeError(f"{name} has dtype {array.dtype}, expected 0 and 1 as integers, floats or bool")
@@ -122,6 +127,15 @@ def refuse_values(name: str, array: Array, fits: Array, allowed: str) -> None:
     where = name if array.ndim == 0 else f"{name}[{', '.join(map(str, position))}]"
     more = int(fits.size - np.count_nonzero(fits)) - 1
     raise InputError(f"{where} is {value!r}, allowed are {allowed}" + (f" ({more} more do not fit)" if more else ""))
+
+
+def _all_up_to(high: int, value: Any) -> bool:
+    """Whether `value` is what most callers pass, an array of int64, and all of it is from 0 to `high`.
+
+    One pass instead of four, and half the time for a few numbers: those below 0 are the largest without a sign.
+    """
+    plain = type(value) is np.ndarray and value.dtype == INT64 and value.size > 0
+    return plain and bool(np.maximum.reduce(value.view(UINT64), axis=None) <= high)
 
 
 def _cast(name: str, array: Array, dtype: DTypeLike) -> Array:

@@ -6,7 +6,7 @@ import difflib
 import functools
 from collections.abc import Iterable, Mapping
 from numbers import Number
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -34,6 +34,12 @@ def keyword_only(head: str) -> tuple[str, ...]:
     return (*decoder, *(("logits_at",) if head in LANGUAGE_MODELS else ()), "generator", "padding")
 
 
+@functools.cache
+def known_names(head: str) -> tuple[str, ...]:
+    """All of them."""
+    return (*argument_order(head), *keyword_only(head))
+
+
 def bind(head: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Arguments:
     """The arguments of one call by name; what is None counts as not given.
 
@@ -57,9 +63,10 @@ def bind(head: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Ar
         )
     first = _first_argument(head, positional[0], order) if positional else []
     given: Arguments = {}
-    known = (*order, *keyword_only(head))
+    known = known_names(head)
     for name, value in (*first, *zip(order[1:], positional[1:], strict=False), *named.items()):
-        _refuse_unknown(name, known)
+        if name not in known:
+            _refuse_unknown(name, known)
         if value is None:
             continue
         if name in given:
@@ -91,9 +98,7 @@ def _is_nested_ids(value: list[Any] | tuple[Any, ...], axes: int) -> bool:
     return depth <= axes and isinstance(item, Number | np.generic | str) and not (depth == 1 and not value)
 
 
-def _refuse_unknown(name: object, known: tuple[str, ...]) -> None:
-    if name in known:
-        return
+def _refuse_unknown(name: object, known: tuple[str, ...]) -> NoReturn:
     close = difflib.get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     raise InputTypeError(f"{shown(name)} is not an argument of this model{hint} Its arguments are {', '.join(known)}")

@@ -23,6 +23,9 @@ from .left_out import computed_positions, logits_at
 
 Shape = tuple[int, ...]
 
+# What most calls consist of; what else may be given has its rules, and what is not given need not be looked for.
+TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+
 SEQUENCE_AXES = ("batch", "seq_len")
 CHOICE_AXES = ("batch", "choices", "seq_len")
 
@@ -50,6 +53,8 @@ def validate(given: Arguments, config: RoFormerConfig, head: str, dtype: DTypeLi
     _refuse_too_long(name, seq_len, past, config)
     token_types = _token_type_ids(given, config, lead, axes)
     attention_mask = _attention_mask(given, (*lead[:-1], past + seq_len), axes)
+    if len(lead) == 2 and TEXT.issuperset(given):
+        return Inputs(sequence, None, attention_mask, token_types, **_asked_by(config, head))
     inputs = Inputs(
         # choices become rows of the batch; for every other model these shapes stay as they are
         input_ids=sequence.reshape(-1, seq_len) if name == "input_ids" else None,
@@ -82,9 +87,9 @@ def _sequence(given: Arguments, config: RoFormerConfig, axes: tuple[str, ...], d
     expect_rank(name, array, axes)
     if name == "inputs_embeds":
         expect_shape(name, array, (*array.shape[:-1], config.embedding_size), axes)
-    for length, axis in list(zip(array.shape, axes, strict=True))[1:]:
-        if length == 0:
-            raise InputError(f"{name} has shape {array.shape}: {axis} is 0, allowed are 1 and above")
+    if 0 in array.shape[1:]:
+        axis = axes[array.shape.index(0, 1)]
+        raise InputError(f"{name} has shape {array.shape}: {axis} is 0, allowed are 1 and above")
     return name, array
 
 
@@ -128,14 +133,7 @@ def _head_mask(given: Arguments, config: RoFormerConfig, dtype: DTypeLike) -> Ar
 
 def _switches(given: Arguments, config: RoFormerConfig, head: str) -> dict[str, Any]:
     """The booleans of the call, their defaults from the configuration, and the randomness that training needs."""
-    causal = is_causal(config, head)
-    defaults = {
-        "output_attentions": config.output_attentions,
-        "output_hidden_states": config.output_hidden_states,
-        "return_dict": config.return_dict,
-        "use_cache": config.use_cache and config.is_decoder and head in ("base", "causal_lm"),
-        "training": False,
-    }
+    causal, defaults = is_causal(config, head), {**_asked_by(config, head), "training": False}
     switches = {name: _switch(name, given.get(name, default)) for name, default in defaults.items()}
     if switches["use_cache"] and not causal:
         raise InputError(
@@ -145,6 +143,16 @@ def _switches(given: Arguments, config: RoFormerConfig, head: str) -> dict[str, 
     # what was given is checked in every case; a fresh one, which asks the system for randomness, is made for training
     generator = generator_of(given.get("generator")) if training or "generator" in given else None
     return {**switches, "generator": generator if training else None}
+
+
+def _asked_by(config: RoFormerConfig, head: str) -> dict[str, bool]:
+    """What a call asks for that does not say."""
+    return {
+        "output_attentions": config.output_attentions,
+        "output_hidden_states": config.output_hidden_states,
+        "return_dict": config.return_dict,
+        "use_cache": config.use_cache and config.is_decoder and head in ("base", "causal_lm"),
+    }
 
 
 def _switch(name: str, value: Any) -> bool:

@@ -62,6 +62,9 @@ ACTIVATIONS = {
     "": _activation(BY_NOTHING),
 }
 
+# As compiled code is handed them: of a tuple with names, numba looks up each element's type in Python.
+PLAIN_ACTIVATIONS = {name: tuple(activation) for name, activation in ACTIVATIONS.items()}
+
 
 @part
 def activate(activation: Activation, values: Array, rows: int, first: int, bias: Array) -> None:

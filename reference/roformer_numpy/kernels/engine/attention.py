@@ -16,7 +16,7 @@ from ..jit import part, step
 from .forward import VISIBLE, Pass
 from .intrinsics import larger
 from .machine import LANES, PANEL
-from .products import FLOAT_BYTES, multiply_panel, multiply_rows, multiply_rows_thin
+from .products import FLOAT_BYTES, multiply_columns, multiply_rows, multiply_rows_thin
 from .single import LOG2_E, exp2
 from .sums import WIDE, highest_of, sum_of
 
@@ -82,7 +82,8 @@ def _score(query: Array, key: Array, count: int, scores: Array) -> None:
     rows, head_dim = query.shape
     for panel in range((count + PANEL - 1) // PANEL):
         target = scores.ctypes.data + FLOAT_BYTES * panel * PANEL
-        multiply_panel(rows, query.ctypes.data, head_dim, key[panel].ctypes.data, target, scores.shape[1], head_dim)
+        source, columns = key[panel].ctypes.data, count - panel * PANEL
+        multiply_columns(rows, query.ctypes.data, head_dim, source, target, scores.shape[1], head_dim, columns)
 
 
 @part

@@ -60,7 +60,7 @@ def _share_product(p: Pass, phase: int, a: Array, depth: int, panels: int, width
         task = take(p.counters, phase)
         if task >= tasks:
             break
-        multiply(a.shape[0], a, depth, panels, task * share, _end(task, share, width), c)
+        multiply(a.shape[0], a, depth, panels, width, task * share, _end(task, share, width), c)
         finish(p.counters, phase)
     wait(p.counters, phase, tasks)
 
@@ -72,7 +72,8 @@ def _share_heads(p: Pass, phase: int, number: int, thread: int) -> None:
         head = take(p.counters, phase)
         if head >= layer[HEADS]:
             break
-        lay_out_past(p, number, thread, 0, p.past.shape[1], head, head + 1)
+        if p.past.shape[1] > 0:
+            lay_out_past(p, number, thread, 0, p.past.shape[1], head, head + 1)
         lay_out(p, number, thread, p.qkv[0], 0, rows, head, head + 1)
         attend_rows(p, number, thread, 0, rows, head, head + 1, p.context[0])
         finish(p.counters, phase)
@@ -90,7 +91,7 @@ def _share_output(
         task = take(p.counters, phase)
         if task >= tasks:
             break
-        multiply(rows, a, depth, panels, task * share, _end(task, share, x.shape[1]), p.y[0])
+        multiply(rows, a, depth, panels, x.shape[1], task * share, _end(task, share, x.shape[1]), p.y[0])
         if finish(p.counters, phase) == tasks:
             normalize(layer, norm[0], norm[1], norm[2], p.eps, rows, p.y[0], residual, x)
             finish(p.counters, phase)

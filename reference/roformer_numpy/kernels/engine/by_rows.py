@@ -63,7 +63,8 @@ def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> No
     """Query, key and value of layer `number` for the tokens first to last."""
     layer, qkv = p.layers[number], p.qkv[thread]
     x = _state(p, number)[first:last]
-    multiply(last - first, x, x.shape[1], layer[QKV], 0, panels_of(3 * layer[HEADS] * p.query.shape[3]), qkv)
+    width = 3 * layer[HEADS] * p.query.shape[3]
+    multiply(last - first, x, x.shape[1], layer[QKV], width, 0, panels_of(width), qkv)
     lay_out(p, number, thread, qkv, first, last - first, 0, layer[HEADS])
 
 
@@ -74,10 +75,10 @@ def _finish_layer(p: Pass, number: int, thread: int, first: int, last: int) -> N
     before, x = _state(p, number)[first:last], _state(p, number + 1)[first:last]
     context, width = p.context[thread], layer[HEADS] * p.query.shape[3]
     attend_rows(p, number, thread, first, last, 0, layer[HEADS], context)
-    multiply(rows, context, width, layer[OUTPUT], 0, panels_of(x.shape[1]), y)
+    multiply(rows, context, width, layer[OUTPUT], x.shape[1], 0, panels_of(x.shape[1]), y)
     normalize(layer, OUTPUT_BIAS, GAMMA, BETA, p.eps, rows, y, before, x)
     feed_forward(p, layer, rows, x, inner, 0, panels_of(p.inner_width))
-    multiply(rows, inner, p.inner_width, layer[SECOND], 0, panels_of(x.shape[1]), y)
+    multiply(rows, inner, p.inner_width, layer[SECOND], x.shape[1], 0, panels_of(x.shape[1]), y)
     normalize(layer, SECOND_BIAS, SECOND_GAMMA, SECOND_BETA, p.eps, rows, y, x, x)
 
 

@@ -17,10 +17,10 @@ from ...weights import Array
 from ..announcing import announced
 from ..arrays import readable
 from ..jit import kernel, step
-from .activating import ACTIVATIONS, Activation, activate
+from .activating import PLAIN_ACTIVATIONS, Activation, activate
 from .machine import PANEL
 from .panels import lengthened, packed, panels_for
-from .products import FLOAT_BYTES, multiply_panel
+from .products import FLOAT_BYTES, multiply_columns
 from .rows import normalize_row
 from .scratch import LINE, line
 from .tasks import enter, finish, new_counters, take, wait
@@ -95,7 +95,7 @@ def run_dense(
         threads = min(threads, -(-panels_for(weights.width) // share) * -(-len(rows) // block))
         gamma, beta, eps = (readable(norm[0], np.float32), readable(norm[1], np.float32), norm[2]) if norm else _NO_NORM
         product = Product(
-            new_counters(2), rows, weights.address, weights.bias, tuple(ACTIVATIONS[activation]),
+            new_counters(2), rows, weights.address, weights.bias, PLAIN_ACTIVATIONS[activation],
             gamma, beta, float(eps), share,
             np.empty(threads * block * share * PANEL + LINE, np.float32), block, threads, result,
         )  # fmt: skip
@@ -141,7 +141,8 @@ def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
     for number in range((columns + PANEL - 1) // PANEL):
         weights = p.panels + FLOAT_BYTES * (panel + number) * depth * PANEL
         target = scratch.ctypes.data + FLOAT_BYTES * number * PANEL
-        multiply_panel(rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth)
+        rest = columns - number * PANEL
+        multiply_columns(rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth, rest)
         activate(Activation(*p.activation), scratch, rows, number * PANEL, p.bias[start:])
     for row in range(rows):
         source, result = scratch[row], p.result[first + row]

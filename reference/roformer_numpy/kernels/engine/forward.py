@@ -14,7 +14,7 @@ from ..jit import inlined, part, step
 from .activating import Activation, activate
 from .intrinsics import floats_at
 from .machine import LANES, PANEL
-from .products import FLOAT_BYTES, multiply_panel
+from .products import FLOAT_BYTES, multiply_columns
 from .rows import add, add_normalize, turn
 from .transposing import transpose
 
@@ -82,12 +82,13 @@ def vector_at(address: int, width: int) -> Array:
 
 
 @part
-def multiply(rows: int, a: Array, depth: int, panels: int, first: int, last: int, c: Array) -> None:
-    """c[:rows] ← a[:rows, :depth] · the panels first to last of the weights at the address `panels`."""
+def multiply(rows: int, a: Array, depth: int, panels: int, width: int, first: int, last: int, c: Array) -> None:
+    """c[:rows] ← a[:rows, :depth] · the panels first to last of the weights (depth, width) at the address `panels`."""
     for number in range(first, last):
         panel = panels + FLOAT_BYTES * number * depth * PANEL
         target = c.ctypes.data + FLOAT_BYTES * number * PANEL
-        multiply_panel(rows, a.ctypes.data, a.shape[1], panel, target, c.shape[1], depth)
+        columns = width - number * PANEL
+        multiply_columns(rows, a.ctypes.data, a.shape[1], panel, target, c.shape[1], depth, columns)
 
 
 @part
@@ -216,5 +217,5 @@ def feed_forward(p: Pass, layer: Array, rows: int, x: Array, inner: Array, first
     """inner[:rows] ← activation(x · intermediate + bias) in the panels first to last, each while it is in the cache."""
     bias = vector_at(layer[INTERMEDIATE_BIAS], panels_of(p.inner_width) * PANEL)
     for number in range(first, last):
-        multiply(rows, x, x.shape[1], layer[INTERMEDIATE], number, number + 1, inner)
+        multiply(rows, x, x.shape[1], layer[INTERMEDIATE], p.inner_width, number, number + 1, inner)
         activate(p.activation, inner, rows, number * PANEL, bias)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...weights import Array, Attention, FeedForward, Layer
 from ..announcing import announced
-from .activating import ACTIVATIONS
+from .activating import PLAIN_ACTIVATIONS
 from .by_columns import PHASES
 from .call import ARRAYS, Call, Widths, floats
 from .forward import FIELDS
@@ -49,6 +50,11 @@ class PackedLayers:
     hidden: int
     inner: int
     widths: Widths
+
+    @functools.cached_property
+    def plain_widths(self) -> tuple[int, ...]:
+        """As compiled code is handed them, see `Call`."""
+        return tuple(self.widths)
 
 
 def pack_layers(
@@ -136,40 +142,63 @@ def run_layers(
             filled in.
         memory: of `memory_for`, for tokens of `Tokens.following`.
     """
-    few = tokens.count <= COLUMN_TOKENS
-    threads = min(threads, _most_tasks(layers) if few else -(-tokens.count // ROW_STEP))
-    block_rows = tokens.count if few else _block_rows(tokens.count, threads)
-    number = len(layers.addresses)
-    turns, blocks = (1, 1) if few else (2, threads)
-    copies = turns if memory is None else number
-    keys, panels = int(tokens.keys_from[-1]), int(tokens.panels_from[-1])
-    key, value, *others = _floats(layers.widths, tokens.count, keys, panels, turns, copies, blocks, block_rows, threads)
+    size = _size(
+        layers.widths, len(layers.addresses), layers.hidden, tokens.count, int(tokens.keys_from[-1]),
+        int(tokens.panels_from[-1]), threads, memory is None,
+    )  # fmt: skip
     call = Call(
-        new_counters(PHASES * number if few else number + 1), layers.addresses, tuple(layers.widths), float(eps),
-        tuple(ACTIVATIONS[activation]), rotary_value,
-        tokens.table, tokens.sequence_of, tokens.keys_from, tokens.panels_from,
-        *rotation, states, _NO_CACHE if cache is None else cache, tokens.past,
-        block_rows, turns, copies, blocks, threads, _zeros(key, value) if memory is None else memory,
-        np.empty(sum(others) + ARRAYS * LINE, np.float32),
+        new_counters(size.phases), layers.addresses, layers.plain_widths, float(eps), PLAIN_ACTIVATIONS[activation],
+        rotary_value, tokens.table, tokens.sequence_of, tokens.keys_from, tokens.panels_from, *rotation, states,
+        _NO_CACHE if cache is None else cache, tokens.past,
+        size.block_rows, size.turns, size.copies, size.blocks, size.threads,
+        np.zeros(size.zeros, np.float32) if memory is None else memory, np.empty(size.scratch, np.float32),
     )  # fmt: skip
     with announced(compute):
-        WORKERS.run(threads, compute, (tuple(call),))
+        WORKERS.run(size.threads, compute, (tuple(call),))
+
+
+class Size(NamedTuple):
+    """What the numbers of tokens, keys and threads decide; see `Call`."""
+
+    phases: int
+    block_rows: int
+    turns: int
+    copies: int
+    blocks: int
+    threads: int
+    zeros: int
+    scratch: int
+
+
+@functools.lru_cache(maxsize=256)
+def _size(
+    widths: Widths, layers: int, hidden: int, tokens: int, keys: int, panels: int, threads: int, takes_turns: bool
+) -> Size:
+    """Kept: in Python it takes as long as a sixth of a layer of a small model."""
+    few = tokens <= COLUMN_TOKENS
+    threads = min(threads, _most_tasks(widths, hidden) if few else -(-tokens // ROW_STEP))
+    block_rows = tokens if few else _block_rows(tokens, threads)
+    turns, blocks = (1, 1) if few else (2, threads)
+    copies = turns if takes_turns else layers
+    key, value, *others = _floats(widths, tokens, keys, panels, turns, copies, blocks, block_rows, threads)
+    phases = PHASES * layers if few else layers + 1
+    return Size(phases, block_rows, turns, copies, blocks, threads, _padded(key, value), sum(others) + ARRAYS * LINE)
 
 
 def memory_for(layers: PackedLayers, rows: int, room: int) -> Array:
     """Memory that keeps the keys and values of `rows` sequences of up to `room` tokens, in every layer."""
     key, value, *_ = _floats(layers.widths, 0, rows * room, rows * panels_for(room), 1, len(layers.addresses), 0, 0, 0)
-    return _zeros(key, value)
+    return np.zeros(_padded(key, value), np.float32)
 
 
-def _zeros(key: int, value: int) -> Array:
-    """What fills up a panel or a vector is computed with, and rubbish could be slow numbers."""
-    return np.zeros(key + value + 2 * LINE, np.float32)
+def _padded(key: int, value: int) -> int:
+    """Of memory that begins as zeros: what fills up a panel is computed with, and rubbish could be slow numbers."""
+    return key + value + 2 * LINE
 
 
-def _most_tasks(layers: PackedLayers) -> int:
+def _most_tasks(widths: Widths, hidden: int) -> int:
     """Of a phase of `by_columns`, at the most: further threads would find nothing to do."""
-    return max(layers.widths.heads, panels_for(layers.hidden), panels_for(layers.inner))
+    return max(widths.heads, panels_for(hidden), panels_for(widths.inner))
 
 
 def _block_rows(tokens: int, threads: int) -> int:

@@ -33,6 +33,9 @@ class Workers:
 
     def run(self, threads: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Call function(*arguments) here and offer it to threads − 1 others."""
+        if threads == 1:
+            function(*arguments)
+            return
         self._start(threads - 1)
         offer = [(function, arguments)]
         for _ in range(threads - 1):
