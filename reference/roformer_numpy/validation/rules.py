@@ -145,7 +145,7 @@ def _switches(given: Arguments, config: RoFormerConfig, head: str) -> dict[str, 
     return {**switches, "generator": generator if training else None}
 
 
-def _asked_by(config: RoFormerConfig, head: str) -> dict[str, bool]:
+def _asked_by(config: RoFormerConfig, head: str) -> dict[str, Any]:
     """What a call asks for that does not say."""
     return {
         "output_attentions": config.output_attentions,
