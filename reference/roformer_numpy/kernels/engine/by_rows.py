@@ -32,30 +32,36 @@ from .forward import (
 )  # fmt: skip
 from .tasks import finish, take, wait
 
+ROW_STEP = 8  # rows of a block are a multiple of it
+
 
 @step
 def by_rows(p: Pass, thread: int) -> None:
     """Compute all states; run by any number of threads at once. Counters: a phase for each layer and one more."""
     count = p.layers.shape[0]
-    blocks = (p.states.shape[1] + p.block_rows - 1) // p.block_rows
     for phase in range(count + 1):
         while True:
             block = take(p.counters, phase)
-            if block >= blocks:
+            if block >= p.row_blocks:
                 break
-            first = block * p.block_rows
-            last = min(first + p.block_rows, p.states.shape[1])
+            first, last = _first_row(p, block), min(_first_row(p, block + 1), p.states.shape[1])
             if phase > 0:
                 _finish_layer(p, phase - 1, thread, first, last)
             if phase < count:
                 _begin_layer(p, phase, thread, first, last)
                 past = p.past.shape[1]
                 lay_out_past(
-                    p, phase, thread, block * past // blocks, (block + 1) * past // blocks,
+                    p, phase, thread, block * past // p.row_blocks, (block + 1) * past // p.row_blocks,
                     0, p.layers[phase, HEADS],
                 )  # fmt: skip
             finish(p.counters, phase)
-        wait(p.counters, phase, blocks)
+        wait(p.counters, phase, p.row_blocks)
+
+
+@step
+def _first_row(p: Pass, block: int) -> int:
+    """Blocks differ by at most ROW_STEP rows: threads that take as many of them end together."""
+    return block * ((p.states.shape[1] + ROW_STEP - 1) // ROW_STEP) // p.row_blocks * ROW_STEP
 
 
 @step

@@ -56,7 +56,8 @@ class Call(NamedTuple):
     states: Array
     cache: Array
     past: Array
-    block_rows: int
+    block_rows: int  # at most
+    row_blocks: int
     turns: int  # copies of query
     copies: int  # of key and value
     blocks: int  # of rows that have scratch
@@ -107,7 +108,7 @@ def laid_out(call: Call) -> Pass:
         query=_cut(call.scratch, query, (turns, w.heads, tokens, w.head_dim)),
         key=_cut(call.zeros, key, (copies, w.heads, panels, w.head_dim, PANEL)),
         value=_cut(call.zeros, value, (copies, w.heads, keys, w.value)),
-        cache=call.cache, past=call.past, block_rows=rows,
+        cache=call.cache, past=call.past, row_blocks=call.row_blocks,
         qkv=_cut(call.scratch, qkv, (blocks, rows, w.leading_qkv)),
         context=_cut(call.scratch, context, (blocks, rows, w.leading_context)),
         inner=_cut(call.scratch, inner, (blocks, rows, w.leading_inner)),

@@ -53,11 +53,11 @@ class Pass(NamedTuple):
     # calls given, those of this one to be filled in; no layers where nobody asks for them
     cache: Array
     past: Array  # (4, visible keys of earlier calls) int64: row, position, and KEY and PLACE as in `tokens`
-    block_rows: int
-    qkv: Array  # (threads, block_rows, ≥ 3 · heads · d)
-    context: Array  # (threads, block_rows, ≥ heads · d)
-    inner: Array  # (threads, block_rows, ≥ inner_width)
-    y: Array  # (threads, block_rows, ≥ H)
+    row_blocks: int  # how many blocks the rows are cut into, as `by_rows` does it
+    qkv: Array  # (threads, rows of a block, ≥ 3 · heads · d)
+    context: Array  # (threads, rows of a block, ≥ heads · d)
+    inner: Array  # (threads, rows of a block, ≥ inner_width)
+    y: Array  # (threads, rows of a block, ≥ H)
     scores: Array  # (threads, QUERIES, KEYS)
     mixed: Array  # (threads, QUERIES, D)
     highest: Array  # (threads, QUERIES)

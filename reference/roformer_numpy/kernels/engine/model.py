@@ -14,6 +14,7 @@ from ...weights import Array, Attention, FeedForward, Layer
 from ..announcing import announced
 from .activating import PLAIN_ACTIVATIONS
 from .by_columns import PHASES
+from .by_rows import ROW_STEP
 from .call import ARRAYS, Call, Widths, floats
 from .forward import FIELDS
 from .machine import LANES
@@ -29,7 +30,6 @@ _floats: Any = getattr(floats, "py_func")  # noqa: B009
 # Up to this many tokens the threads share columns; more make enough blocks of rows.
 COLUMN_TOKENS = 40
 BLOCK_ROWS = 128
-ROW_STEP = 8
 
 # A leading dimension that is a multiple of 4 kB puts all rows of a column into the same cache sets.
 SET_FLOATS, EXTRA_FLOATS = 1024, 16
@@ -150,7 +150,7 @@ def run_layers(
         new_counters(size.phases), layers.addresses, layers.plain_widths, float(eps), PLAIN_ACTIVATIONS[activation],
         rotary_value, tokens.table, tokens.sequence_of, tokens.keys_from, tokens.panels_from, *rotation, states,
         _NO_CACHE if cache is None else cache, tokens.past,
-        size.block_rows, size.turns, size.copies, size.blocks, size.threads,
+        size.block_rows, size.row_blocks, size.turns, size.copies, size.blocks, size.threads,
         np.zeros(size.zeros, np.float32) if memory is None else memory, np.empty(size.scratch, np.float32),
     )  # fmt: skip
     with announced(compute):
@@ -162,6 +162,7 @@ class Size(NamedTuple):
 
     phases: int
     block_rows: int
+    row_blocks: int
     turns: int
     copies: int
     blocks: int
@@ -177,12 +178,14 @@ def _size(
     """Kept: in Python it takes as long as a sixth of a layer of a small model."""
     few = tokens <= COLUMN_TOKENS
     threads = min(threads, _most_tasks(widths, hidden) if few else -(-tokens // ROW_STEP))
-    block_rows = tokens if few else _block_rows(tokens, threads)
+    row_blocks = 1 if few else _row_blocks(tokens, threads)
+    block_rows = tokens if few else -(-tokens // (row_blocks * ROW_STEP)) * ROW_STEP
     turns, blocks = (1, 1) if few else (2, threads)
     copies = turns if takes_turns else layers
     key, value, *others = _floats(widths, tokens, keys, panels, turns, copies, blocks, block_rows, threads)
     phases = PHASES * layers if few else layers + 1
-    return Size(phases, block_rows, turns, copies, blocks, threads, _padded(key, value), sum(others) + ARRAYS * LINE)
+    scratch = sum(others) + ARRAYS * LINE
+    return Size(phases, block_rows, row_blocks, turns, copies, blocks, threads, _padded(key, value), scratch)
 
 
 def memory_for(layers: PackedLayers, rows: int, room: int) -> Array:
@@ -201,11 +204,9 @@ def _most_tasks(widths: Widths, hidden: int) -> int:
     return max(widths.heads, panels_for(hidden), panels_for(widths.inner))
 
 
-def _block_rows(tokens: int, threads: int) -> int:
-    """Rows of a block: at most BLOCK_ROWS, a multiple of ROW_STEP, and as many blocks for each thread."""
-    blocks = max(threads, -(-tokens // BLOCK_ROWS))
-    blocks = -(-blocks // threads) * threads
-    return max(1, -(-tokens // (blocks * ROW_STEP))) * ROW_STEP
+def _row_blocks(tokens: int, threads: int) -> int:
+    """Blocks of at most BLOCK_ROWS rows, as many for each thread."""
+    return -(-tokens // (BLOCK_ROWS * threads)) * threads
 
 
 def _whole_vectors(width: int) -> int:
