@@ -14,6 +14,7 @@ import threading
 import warnings
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,12 @@ from roformer_numpy import InputError, RoFormerConfig, RoFormerModel
 from roformer_numpy.components import EQUATIONS
 from roformer_numpy.config import HIDDEN_ACTS
 from roformer_numpy.engine import thread_count
-from roformer_numpy.kernels.engine import single, sums
+from roformer_numpy.kernels.engine import by_rows, single, sums
+from roformer_numpy.kernels.engine.by_rows import ROW_STEP
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, LANES, PANEL, chosen_instruction_set
 from roformer_numpy.kernels.engine.model import COLUMN_TOKENS
 from roformer_numpy.kernels.engine.panels import aligned, packed, padded
-from roformer_numpy.kernels.engine.products import multiply_panel
+from roformer_numpy.kernels.engine.products import NARROW, multiply_columns, multiply_panel
 from roformer_numpy.kernels.engine.sums import WIDE
 from roformer_numpy.kernels.engine.transposing import transpose
 from roformer_numpy.kernels.engine.workers import WORKERS, Workers
@@ -344,6 +346,39 @@ def test_products_over_panels_are_products(rows: int, depth: int, width: int) ->
     scale = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
     assert (np.abs(c[:, :width] - expected) <= scale * np.finfo(np.float32).eps * math.sqrt(depth + 2)).all()
     assert (c[:, width:] == 0).all()
+
+
+@kernel
+def _multiply_columns(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int, columns: int) -> None:
+    multiply_columns(rows, a, lda, panel, c, ldc, depth, columns)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 19])
+@pytest.mark.parametrize("columns", [1, LANES, LANES + 1, NARROW, NARROW + 1, PANEL])
+def test_some_columns_of_a_panel_have_the_bits_of_all(rows: int, columns: int) -> None:
+    """However few; what is left over is 0 or computed as well, because an activation passes over it."""
+    generator = np.random.default_rng([rows, columns])
+    a, panel = aligned(rows, 300), packed(generator.standard_normal((300, PANEL), np.float32))
+    a[:], c, whole = generator.standard_normal((rows, 300), np.float32), aligned(rows, PANEL), aligned(rows, PANEL)
+    c[:] = np.nan
+    _multiply(rows, a.ctypes.data, 300, panel.ctypes.data, whole.ctypes.data, PANEL, 300)
+    _multiply_columns(rows, a.ctypes.data, 300, panel.ctypes.data, c.ctypes.data, PANEL, 300, columns)
+    assert (c[:, :columns] == whole[:, :columns]).all()
+    assert ((c[:, columns:] == 0) | (c[:, columns:] == whole[:, columns:])).all()
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 6, 10])
+@pytest.mark.parametrize("tokens", [41, 1126, 1147, 1280])
+def test_blocks_of_rows_are_about_equal(tokens: int, blocks: int) -> None:
+    """They cover all rows and differ by eight rows, the last one perhaps by some more that are missing."""
+    call: Any = SimpleNamespace(states=np.empty((1, tokens, 0)), row_blocks=min(blocks, -(-tokens // ROW_STEP)))
+    first_row: Any = getattr(by_rows._first_row, "py_func")  # noqa: B009
+    starts = [first_row(call, block) for block in range(call.row_blocks + 1)]
+    sizes = np.diff(starts)
+    assert starts[0] == 0
+    assert tokens <= starts[-1] < tokens + ROW_STEP
+    assert sizes.min() > 0
+    assert np.ptp(sizes) <= ROW_STEP
 
 
 def test_long_products_round_like_short_ones() -> None:

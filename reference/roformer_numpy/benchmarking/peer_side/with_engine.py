@@ -25,7 +25,8 @@ def load(kind: str, folder: str, head: str, threads: int) -> tuple[str, Any]:
 
     warnings.simplefilter("ignore")  # a head that the folder lacks is drawn, one that it has too many is left
     components, dtype = KINDS[kind]
-    model: Any = MODELS[head].from_pretrained(folder, components=components, dtype=dtype)
+    others_compute = {"add_pooling_layer": False} if head == "base" else {}  # a RoFormer elsewhere has no pooler
+    model: Any = MODELS[head].from_pretrained(folder, components=components, dtype=dtype, **others_compute)
 
     def prepare(batches: Any, mode: str) -> Any:
         return lambda: MODES[mode](model, FIRST[head], batches)
