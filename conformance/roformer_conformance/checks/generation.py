@@ -33,6 +33,37 @@ def an_eos_of_the_prompt_ends_nothing(trial: Trial, case: Case) -> None:
         trial.equals(f"eos {eos} in the prompt", {"generated": got}, {"generated": free})
 
 
+@check("DEC-6.3", "eos-of-the-configuration", **GENERATES)
+def the_configuration_may_name_the_eos(trial: Trial, case: Case) -> None:
+    """Where a call names neither, eos_token_id and pad_token_id of the configuration end and fill a row."""
+    plain: Any = trial.load(case)
+    inputs = {"input_ids": case.inputs()["input_ids"], "attention_mask": case.attention_mask()}
+    eos, pad, expected = _ended(plain, inputs, case)
+    model: Any = trial.load(case.with_config(eos_token_id=eos, pad_token_id=pad), trial.weights(case))
+    got = _generate(model, inputs, max_new_tokens=NEW_TOKENS)
+    trial.equals(f"eos_token_id {eos}, pad_token_id {pad} in the configuration", {"generated": got}, expected)
+
+
+@check("LIFE-4.1", "generates-on", also=("DEC-6.3",), **{**GENERATES, "needs": ("generation", "saving")})
+def what_ends_a_row_survives(trial: Trial, case: Case) -> None:
+    """After save and load the same tokens are generated, and end with the eos token of the configuration."""
+    inputs = {"input_ids": case.inputs()["input_ids"], "attention_mask": case.attention_mask()}
+    eos, pad, _ = _ended(trial.load(case), inputs, case)
+    named = case.with_config(eos_token_id=eos, pad_token_id=pad)
+    model: Any = trial.load(named, trial.weights(case))
+    expected = _generate(model, inputs, max_new_tokens=NEW_TOKENS)
+    got = _generate(trial.reload(named, model), inputs, max_new_tokens=NEW_TOKENS)
+    trial.equals("after save and load", {"generated": got}, {"generated": expected})
+
+
+def _ended(model: Any, inputs: Mapping[str, Array], case: Case) -> tuple[int, int, dict[str, Array]]:
+    """An eos token that the first row generates, another token as padding, and what is generated with both."""
+    eos = int(_generate(model, inputs, max_new_tokens=NEW_TOKENS)[0, case.seq_len + 1])
+    pad = (eos + 1) % case.config["vocab_size"]
+    ended = _generate(model, inputs, max_new_tokens=NEW_TOKENS, eos_token_id=eos, pad_token_id=pad)
+    return eos, pad, {"generated": ended}
+
+
 @check("DEC-6.2", "every-word", vocab_size=WORDS, num_hidden_layers=1, **GENERATES)
 def sampling_leaves_no_word_out(trial: Trial, case: Case) -> None:
     """Of 73 words that are about as likely, 2048 draws leave none out: nothing is cut off unasked."""

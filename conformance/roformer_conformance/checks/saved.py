@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..protocol import Array, Capabilities, Model, Outputs, Unsupported
-from ..registry import LANGUAGE_HEADS, LOSS_HEADS, check
+from ..registry import DECODER_HEADS, LANGUAGE_HEADS, LOSS_HEADS, check
 from ..resources import scratch
 from ..strategies import Case, OneOf
 from ..trial import TRACES, Trial, expect, without_warnings
@@ -36,6 +36,15 @@ def every_field_survives(trial: Trial, case: Case) -> None:
     trial.equals(
         "training after save and load", trial.call(loaded, inputs, **dropped), trial.call(model, inputs, **dropped)
     )
+
+
+@check("LIFE-4.1", "cross-attention", heads=DECODER_HEADS, effort=0.3, needs=("saving", "cross_attention"),
+       also=("DEC-5.1",), is_decoder=True, add_cross_attention=True, add_pooling_layer=False)  # fmt: skip
+def cross_attention_survives(trial: Trial, case: Case) -> None:
+    """A decoder with cross-attention looks at an encoder after save and load as it did before, bit for bit."""
+    model, inputs = trial.load(case), {**case.inputs(), "encoder_hidden_states": case.encoder_states()}
+    expected = trial.call(model, inputs, **TRACES)
+    trial.equals("after save and load", trial.call(trial.reload(case, model), inputs, **TRACES), expected)
 
 
 @check("LIFE-4.1", "saved-again", effort=0.3, needs=("saving",), also=("LIFE-4.3",))

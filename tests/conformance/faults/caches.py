@@ -82,3 +82,9 @@ def _without_the_last(keys: Array) -> Array:
     changed = np.array(keys)
     changed[:, :, -1:] = 0
     return changed
+
+
+@fault
+def eos_of_the_call_alone() -> Fault:
+    """Generation knows the eos token that a call names, and none of the configuration."""
+    return Fault(config={"eos_token_id": None})

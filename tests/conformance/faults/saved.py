@@ -48,6 +48,20 @@ class SavingLosesDropout(_Loading):
 
 
 @fault
+class SavingLosesTheEnd(_Loading):
+    """The eos token is a matter of generation, and not saved."""
+
+    lost: ClassVar = {"eos_token_id": None}
+
+
+@fault
+class SavingLosesCrossAttention(_Loading):
+    """add_cross_attention is not saved, so that the folder is read as a decoder without it."""
+
+    lost: ClassVar = {"add_cross_attention": False}
+
+
+@fault
 class OneFolderOneModel(Fault):
     """A folder that holds a model is not written again."""
 
