@@ -1,0 +1,1 @@
+"""A peer: see peer.toml."""
