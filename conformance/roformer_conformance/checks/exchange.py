@@ -22,6 +22,8 @@ from ..trial import TRACES, Trial, Violation, expect, without_warnings
 LABELLED = ("base", "sequence_classification")
 CLASSIFIERS = ("sequence_classification", "token_classification")
 OWN_FOLDERS = ("saving", "formats:safetensors")
+# More than any type rounds a sine by, bfloat16 included.
+TABLES_DIFFER = 0.01
 # Fields other than sizes, none of them as it is by default.
 UNUSUAL: Mapping[str, Any] = {
     "hidden_dropout_prob": 0.25, "attention_probs_dropout_prob": 0.375, "initializer_range": 0.5,
@@ -116,6 +118,19 @@ def saved_folders_are_those_of_transformers(trial: Trial, case: Case) -> None:
     unknown = sorted(name for name in stored.keys() - weights.keys() if not name.endswith(computed))
     expect(not unknown, f"the file holds {', '.join(unknown[:3])}, which transformers does not know")
     trial.equals("in the file", {name: stored.get(name, np.zeros(0)).astype(np.float64) for name in weights}, weights)
+    for name in (name for name in stored if name.endswith("embed_positions.weight")):
+        _expect_sinusoids(name, stored[name].astype(np.float64), case)
+
+
+@check("CFG-1.3", "written-back", effort=0.2, needs=OWN_FOLDERS)
+def unknown_keys_are_written_back(trial: Trial, case: Case) -> None:
+    """A key of a config.json that no field knows stands in the config.json that is written."""
+    note = {"kept": [1, None, "two"]}
+    saved: Any = trial.load(case.with_config(my_note=note), trial.weights(case))
+    with scratch() as folder:
+        saved.save(folder)
+        written = json.loads(Path(folder, "config.json").read_text(encoding="utf-8")).get("my_note")
+    expect(written == note, f"my_note is {written!r} in the config.json that was written, expected {note!r}")
 
 
 @check("LIFE-4.1", "names-of-labels", heads=CLASSIFIERS, effort=0.2, needs=OWN_FOLDERS, also=("CFG-1.4",))
@@ -146,6 +161,19 @@ def folders_of_transformers_are_read(trial: Trial, case: Case) -> None:
 def originals_are_read(trial: Trial, case: Case) -> None:
     """An original checkpoint of TensorFlow 1 gives the outputs of the weights that transformers' conversion finds."""
     _agrees_with_recorded(trial, case, _exchange() / "tf1-original", "bert_config.json")
+
+
+def _expect_sinusoids(name: str, table: Array, case: Case) -> None:
+    """The table that transformers' PyTorch classes compute with once they read it: all sines, then all cosines."""
+    rows, width = (
+        case.config["max_position_embeddings"],
+        case.config["hidden_size"] // case.config["num_attention_heads"],
+    )
+    angles = np.arange(rows)[:, None] * 10000.0 ** (-2.0 * np.arange(width // 2) / width)
+    right = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    expect(table.shape == right.shape, f"{name} has shape {table.shape} in the file, expected {right.shape}")
+    off = float(np.abs(table - right).max())
+    expect(off < TABLES_DIFFER, f"{name} in the file is off by {off:.2g}: expected the sines, then the cosines")
 
 
 def _agrees_with_recorded(trial: Trial, case: Case, folder: Path, config: str) -> None:

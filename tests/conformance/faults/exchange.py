@@ -157,3 +157,33 @@ def _saved_without_names(model: Any, path: Any) -> None:
     names = described.pop("id2label", {})
     described.pop("label2id", None)
     file.write_text(json.dumps({"num_labels": len(names) or 2, **described}), encoding="utf-8")
+
+
+@fault
+class SavingLosesNotes(Fault):
+    """Keys that are no fields are not written to config.json."""
+
+    def __init__(self) -> None:
+        super().__init__(methods={"save": _saved_without_notes})
+
+
+def _saved_without_notes(model: Any, path: Any) -> None:
+    NumpyModel.save(model, path)
+    file = Path(path) / "config.json"
+    described = json.loads(file.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in described.items() if name not in model.model.config.extra}
+    file.write_text(json.dumps(kept), encoding="utf-8")
+
+
+@fault
+class CosinesBesideTheirSines(_Rewriting):
+    """The table in the file has a sine and a cosine in turn, which its own loading does not look at."""
+
+    @staticmethod
+    def saved(name: str, array: Any) -> tuple[str, Any]:
+        """The table with its columns in turn."""
+        if not name.endswith("embed_positions.weight"):
+            return name, array
+        return name, np.stack(np.split(array, 2, axis=1), axis=2).reshape(array.shape)
+
+    loaded = staticmethod(lambda name, array: (name, array))
