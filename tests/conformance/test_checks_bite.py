@@ -334,6 +334,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "LIFE-4.4/recorded-original": ("original_kernels_as_they_stand", "tf1-original"),
     "LIFE-6.1/missing": ("fills_what_is_missing", "encoder.layer"),
     "LIFE-6.1/misshapen": ("fills_what_is_missing", "encoder.layer"),
+    "LIFE-6.1/nearly-fitting": ("words_beyond_the_vocabulary_cut turned_until_they_fit", "got a result"),
     "LIFE-6.2/missing-head": ("refuses_missing_heads", "logits"),
     "LIFE-6.2/warning": ("silent", "0 warnings"),
     "LIFE-6.3/num-labels": ("keeps_the_old_head", "num_labels"),

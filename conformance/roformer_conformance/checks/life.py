@@ -64,6 +64,19 @@ def misshapen_tensors_are_refused(trial: Trial, case: Case) -> None:
         trial.refuses(lambda: trial.load(case, wrong), short[0], *short[1:])
 
 
+@check("LIFE-6.1", "nearly-fitting", heads="all", effort=0.3)
+def tensors_that_nearly_fit_are_refused(trial: Trial, case: Case) -> None:
+    """A word more or less than vocab_size, or a kernel that is transposed, is an error that names the tensor."""
+    weights = trial.weights(case)
+    words = next(name for name in weights if name.endswith("word_embeddings.weight"))
+    kernel = next(name for name in weights if name.endswith("layer.0.intermediate.dense.weight"))
+    more = np.concatenate([weights[words], weights[words][:1]])
+    for name, wrong in ((words, more), (words, weights[words][:-1]), (kernel, weights[kernel].T)):
+        given = {**weights, name: np.ascontiguousarray(wrong)}
+        with without_warnings():
+            trial.refuses(lambda given=given: trial.load(case, given), name.removeprefix("roformer."))  # type: ignore[misc]
+
+
 @check("LIFE-6.2", "missing-head", heads=LOSS_HEADS, effort=0.5)
 def a_missing_head_is_drawn_from_the_seed(trial: Trial, case: Case) -> None:
     """Without the head's tensors a model still loads; its head is the same at each load, and finite."""

@@ -162,3 +162,31 @@ class PhonesHome(Fault):
             telemetry.settimeout(0.01)
             telemetry.connect_ex(("127.0.0.1", 9))
         return config, weights
+
+
+class _Fitting(Fault):
+    """Tensors of another shape are made to fit."""
+
+    def fitted(self, name: str, array: Any, shape: tuple[int, ...]) -> Any:
+        """The tensor, as it is accepted."""
+        return array
+
+    def loads(self, head: str, config: Call, weights: Call) -> tuple[Call, Call]:
+        shapes = schema(config, head)
+        return config, {name: self.fitted(name, array, shapes.get(name, ())) for name, array in weights.items()}
+
+
+@fault
+class WordsBeyondTheVocabularyCut(_Fitting):
+    """Of a table of more words than vocab_size the last are cut off."""
+
+    def fitted(self, name: str, array: Any, shape: tuple[int, ...]) -> Any:
+        return array[: shape[0]] if name.endswith("word_embeddings.weight") else array
+
+
+@fault
+class TurnedUntilTheyFit(_Fitting):
+    """A kernel whose shape is that of its transpose is transposed."""
+
+    def fitted(self, name: str, array: Any, shape: tuple[int, ...]) -> Any:
+        return array.T if np.ndim(array) == 2 and np.shape(array) == shape[::-1] != shape else array
