@@ -39,5 +39,7 @@ def test_loading_the_plugin_imports_nothing_that_takes_time() -> None:
 def test_a_run_says_how_much_is_tried(pytester: pytest.Pytester, options: tuple[str, ...], expected: object) -> None:
     """The options take the place of what the decorator was given; without them that stays."""
     pytester.makepyfile(TEST_FILE.replace("EXPECTED", repr(expected)))
-    result = pytester.runpytest_subprocess("-q", "-pno:cacheprovider", *options, "-k", "variance-by-width or vector-base-plain")
+    result = pytester.runpytest_subprocess(
+        "-q", "-pno:cacheprovider", *options, "-k", "variance-by-width or vector-base-plain"
+    )
     result.assert_outcomes(passed=2)
