@@ -22,6 +22,16 @@ from ..trial import TRACES, Trial, Violation, expect, without_warnings
 LABELLED = ("base", "sequence_classification")
 CLASSIFIERS = ("sequence_classification", "token_classification")
 OWN_FOLDERS = ("saving", "formats:safetensors")
+# What a configuration holds that was built without arguments (CFG-1.1).
+DEFAULTS: Mapping[str, Any] = {
+    "vocab_size": 50000, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "intermediate_size": 3072, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
+    "max_position_embeddings": 1536, "type_vocab_size": 2, "initializer_range": 0.02, "layer_norm_eps": 1e-12,
+    "pad_token_id": 0, "rotary_value": False, "is_decoder": False, "add_cross_attention": False, "use_cache": True,
+    "add_pooling_layer": True, "tie_word_embeddings": True, "num_labels": 2, "problem_type": None,
+    "summary_type": "last", "loss_reduction": "none", "output_attentions": False, "output_hidden_states": False,
+    "return_dict": True,
+}  # fmt: skip
 # More than any type rounds a sine by, bfloat16 included.
 TABLES_DIFFER = 0.01
 # Fields other than sizes, none of them as it is by default.
@@ -38,6 +48,16 @@ def a_misspelt_field_is_refused(trial: Trial, case: Case) -> None:
     """A configuration that is built with a keyword which is no field is an error that names it."""
     adapter: Any = trial.adapter
     trial.refuses(lambda: adapter.configure({**case.config, "hiden_size": 64}), "hiden_size")
+
+
+@check("CFG-1.1", "written-defaults", effort=0.1, needs=("configuration",))
+def a_configuration_of_nothing_has_the_defaults(trial: Trial, case: Case) -> None:
+    """Of a configuration built without arguments config.json holds the documented defaults, dropout's among them."""
+    adapter: Any = trial.adapter
+    written = json.loads(json.dumps(dict(adapter.configure({}))))
+    for name, default in DEFAULTS.items():
+        got = written.get(name, default)
+        expect(got == default, f"{name} is {got!r} in a configuration that names nothing, expected {default!r}")
 
 
 @check("CFG-4.1", "as-transformers-reads-it", effort=0.3, needs=("configuration",))

@@ -145,6 +145,23 @@ def every_field_can_be_overridden(trial: Trial, case: Case) -> None:
     trial.equals(f"loaded with {', '.join(fields)}", got, trial.call(made, case.inputs()))
 
 
+@check("LIFE-6.3", "unknown-field", effort=0.2, needs=("saving", "overrides"), also=("CFG-1.2",))
+def misspelt_overrides_are_refused(trial: Trial, case: Case) -> None:
+    """A keyword at load that is no field of the configuration is an error that names it."""
+    model = trial.load(case)
+    trial.refuses(lambda: trial.reload(case, model, hiden_act="relu"), "hiden_act")
+
+
+@check("LIFE-6.5", "made-longer-at-load", effort=0.2, needs=("saving", "overrides"), also=("LIFE-6.3",), max_batch=1,
+       num_hidden_layers=1, max_position_embeddings=16, add_pooling_layer=False)  # fmt: skip
+def a_saved_model_can_be_made_longer(trial: Trial, case: Case) -> None:
+    """A larger max_position_embeddings at load takes sequences that the saved model refuses, as exactly as others."""
+    longer = dataclasses.replace(case, seq_len=23).with_config(max_position_embeddings=24)
+    loaded = trial.reload(case, trial.load(case), max_position_embeddings=24)
+    inputs = longer.inputs()
+    trial.agrees(longer, inputs, trial.call(loaded, inputs, **TRACES), TRACES, trial.weights(case))
+
+
 @check("LIFE-6.2", "drawn-not-zero", heads=LOSS_HEADS, effort=0.3, min_seq_len=3, masks=("none",))
 def a_missing_head_is_drawn(trial: Trial, case: Case) -> None:
     """A head that is missing is drawn: its logits are not all the same number."""

@@ -187,3 +187,11 @@ class CosinesBesideTheirSines(_Rewriting):
         return name, np.stack(np.split(array, 2, axis=1), axis=2).reshape(array.shape)
 
     loaded = staticmethod(lambda name, array: (name, array))
+
+
+@fault
+class NoDropoutByDefault(Fault):
+    """A configuration that says nothing of dropout has none."""
+
+    def configure(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return super().configure({"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **fields})

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from roformer_conformance.oracle import schema
 from roformer_numpy.adapter import NumpyModel
 from roformer_numpy.components import EQUATIONS
+from roformer_numpy.config import FIELD_RULES
 
 from .making import Call, Fault, fault
 
@@ -173,3 +174,21 @@ def _frozen(model: Any, inputs: Any, options: Any) -> Any:
     if not getattr(model, "was_loaded", False):
         return found
     return {name: np.zeros_like(array) if "embeddings." in name else array for name, array in found.items()}
+
+
+@fault
+class UnknownOverridesIgnored(Fault):
+    """A keyword at loading that is no field is passed over."""
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        known = {name: value for name, value in overrides.items() if name in FIELD_RULES}
+        return super().load_saved(head, path, dtype, **known)
+
+
+@fault
+class AsLongAsItWasSaved(Fault):
+    """max_position_embeddings is that of the folder, whatever is asked for."""
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        kept = {name: value for name, value in overrides.items() if name != "max_position_embeddings"}
+        return super().load_saved(head, path, dtype, **kept)
