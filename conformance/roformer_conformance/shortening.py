@@ -49,6 +49,13 @@ def headline(message: str) -> str:
     return " ".join(told)
 
 
+def values(got: float, expected: float) -> str:
+    """Two numbers in nine digits, all that float32 has; in all digits where nine do not tell them apart."""
+    told = (f"{got:.9g}", f"{expected:.9g}")
+    one, other = told if told[0] != told[1] else (repr(got), repr(expected))
+    return f"got {one}, expected {other}"
+
+
 def _useful(message: str) -> list[str]:
     lines = message.split("\n")
     return [line for line, is_place in zip(lines, _places(lines), strict=True) if not is_place]

@@ -29,6 +29,7 @@ from .protocol import (
     is_unsupported,
 )
 from .resources import scratch
+from .shortening import values
 from .strategies import Case
 from .weights import TRAINED, draw_weights
 
@@ -310,8 +311,8 @@ def raise_unless_passed(verdict: Verdict, what: str = "") -> None:
     if verdict.passed:
         return
     where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
-    values = f": got {verdict.got!r}, expected {verdict.expected!r}" if verdict.index else ""
-    raise Violation(f"{what}{': ' if what else ''}{where} {verdict.reason}{values}", verdict.grade)
+    told = f": {values(verdict.got, verdict.expected)}" if verdict.index else ""
+    raise Violation(f"{what}{': ' if what else ''}{where} {verdict.reason}{told}", verdict.grade)
 
 
 @contextmanager

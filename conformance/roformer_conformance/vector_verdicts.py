@@ -12,6 +12,7 @@ from .budget import Verdict, judge_carefully
 from .oracle import Oracle
 from .partial import Seen, present
 from .protocol import Array, Outputs, Unsupported
+from .shortening import values
 from .trial import of_tap, tap_position
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def message_of(vector: Vector, verdicts: Sequence[Verdict]) -> str:
     if verdict is None:
         return ""
     where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
-    values = f": got {verdict.got!r}, expected {verdict.expected!r}" if verdict.index else ""
-    return f"{where} {verdict.reason}{values}; guards against: {vector.described['guards_against']}"
+    told = f": {values(verdict.got, verdict.expected)}" if verdict.index else ""
+    return f"{where} {verdict.reason}{told}; guards against: {vector.described['guards_against']}"
 
 
 def _relative(tap: str, got: Array, expected: Array, allowed: float, rows: Array | None) -> Verdict:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roformer_conformance.shortening import SHOWN_CHARACTERS, SHOWN_LINES, headline, shortened
+from roformer_conformance.shortening import SHOWN_CHARACTERS, SHOWN_LINES, headline, shortened, values
 
 GRAPH = """InvalidArgumentError: Graph execution error:
 
@@ -106,3 +106,10 @@ def test_a_headline_says_what_happened(message: str, told: str) -> None:
     assert told in headline(message)
     assert "\n" not in headline(message)
     assert "left out" not in headline(message)
+
+
+def test_numbers_are_told_in_the_digits_that_tell_them_apart() -> None:
+    """A float32 has nine; two numbers of float64 that differ behind them are told whole."""
+    assert values(0.10000000149011612, 0.36455279644360267) == "got 0.100000001, expected 0.364552796"
+    assert values(0.1, 0.1 + 1e-16) == "got 0.1, expected 0.1000000000000001"
+    assert values(float("nan"), 2.0) == "got nan, expected 2"
