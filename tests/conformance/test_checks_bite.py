@@ -440,6 +440,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "TRAIN-2.1/cross-attention": ("cross_attention_not_trained", "cross-attention"),
     "DEC-5.3/by-hand": ("cached_values_unturned", "past_key_values.0.1"),
     "DEC-5.3/cross-entries-by-hand": ("cross_entries_swapped", "past_key_values.0.2"),
+    "DEC-4/after-pruning": ("pruned_caches_start_anew", "hidden_states.1"),
     "DEC-4/head-mask": ("head_mask_lost_after_a_cache", "hidden_states.1"),
     "DEC-6.3/eos-of-the-configuration": ("eos_of_the_call_alone", "in the configuration"),
     "LIFE-4.1/generates-on": ("saving_loses_the_end", "generated"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..formulas import dense, heads_of, turned
@@ -51,6 +53,21 @@ def head_masks_hold_after_a_cache(trial: Trial, case: Case) -> None:
     got = trial.call(model, {**rest, **mask, "past_key_values": cache_of(start)}, **TRACES)
     expected = {tap: array[:, half:] for tap, array in whole.items() if tap.startswith(("hidden_states", "logits"))}
     trial.match("in two calls", got, expected, case, {**inputs, **mask}, lambda array: array[:, half:], TRACES)
+
+
+@check("DEC-4", "after-pruning", heads=DECODER_HEADS, needs=("cache", "pruning"), effort=0.3, is_decoder=True,
+       min_heads=2, min_seq_len=3, masks=("none",), add_pooling_layer=False, also=("HEAD-7.1",))  # fmt: skip
+def a_cache_holds_the_heads_that_are_left(trial: Trial, case: Case) -> None:
+    """A pruned model computes a sequence in two calls as in one: its cache has the heads that are left."""
+    inputs, model, half = case.inputs(), trial.load(case), case.seq_len // 2
+    pruned: Any = model
+    pruned.prune_heads({0: [0]})
+    whole = trial.call(model, inputs, **TRACES)
+    start = trial.call(model, {name: array[:, :half] for name, array in inputs.items()}, **CACHED)
+    rest = {name: array[:, half:] for name, array in inputs.items()}
+    got = trial.call(model, {**rest, "past_key_values": cache_of(start)}, **TRACES)
+    expected = {tap: array[:, half:] for tap, array in whole.items() if tap.startswith(("hidden_states", "logits"))}
+    trial.match("pruned, in two calls", got, expected, case, inputs, lambda array: array[:, half:], TRACES)
 
 
 def _part(states: Array, weights: dict[str, Array], name: str, case: Case) -> Array:

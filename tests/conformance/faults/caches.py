@@ -88,3 +88,16 @@ def _without_the_last(keys: Array) -> Array:
 def eos_of_the_call_alone() -> Fault:
     """Generation knows the eos token that a call names, and none of the configuration."""
     return Fault(config={"eos_token_id": None})
+
+
+@fault
+class PrunedCachesStartAnew(Fault):
+    """A cache with fewer heads than the configuration names is taken for one of another model, and emptied."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        past = inputs.get("past_key_values") if style == "keywords" else None
+        heads = model.model.config.num_attention_heads
+        if isinstance(past, tuple) and past and np.shape(past[0][0])[1] < heads:
+            empty = tuple(tuple(0 * np.array(array) for array in layer) for layer in past)
+            inputs = {**inputs, "past_key_values": empty}
+        return inputs, style, options
