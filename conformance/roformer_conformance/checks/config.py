@@ -91,7 +91,8 @@ def switches_default_to_the_configuration(trial: Trial, case: Case) -> None:
     expected = trial.call(trial.load(case), inputs, **TRACES)
     told = "output_hidden_states and output_attentions set in the configuration"
     trial.equals(told, trial.call(model, inputs), expected)
-    got = trial.call(model, inputs, **dict.fromkeys(TRACES, False))
+    neither: dict[str, Any] = dict.fromkeys(TRACES, False)
+    got = trial.call(model, inputs, **neither)
     left = sorted(tap for tap in got if tap.startswith(("hidden_states", "attentions")))
     expect(not left, f"{told}, and {', '.join(left)} returned by a call that said False")
 

@@ -80,7 +80,10 @@ def other_heads_drop_nothing(trial: Trial, case: Case) -> None:
 def heads_drop_as_often_as_they_say(trial: Trial, case: Case) -> None:
     """What is left of features of 1 is 4 behind the two dropouts of a sequence's head, 2 behind that of tokens'."""
     left = 4.0 if case.head == "sequence_classification" else 2.0
-    passed_on = {r"^classifier\..*weight": lambda kernel: np.eye(*kernel.shape), r"^classifier\..*bias": np.zeros_like}
+    passed_on: Mapping[str, Any] = {
+        r"^classifier\..*weight": lambda kernel: np.eye(*kernel.shape),
+        r"^classifier\..*bias": np.zeros_like,
+    }
     ones = {r"\d\.output\.LayerNorm\.weight": np.zeros_like, r"\d\.output\.LayerNorm\.bias": np.ones_like}
     model = trial.load(case, edited(trial.weights(case), {**ones, **passed_on}))
     seen = {0.0}
