@@ -17,6 +17,7 @@ PROFILES: Mapping[str, tuple[float, float, float, float, float]] = {
     "strong": (0.5, 1.2, 1.0, 0.1, 0.2),  # non-zero biases, gamma ≠ 1: nothing can be left out unseen
     "hf_init": (0.02, 0.02, 1.0, 0.0, 0.0),  # as the transformers library initialises: kernels 0.02, biases 0
     "high_score": (0.5, 1.2, 5.0, 0.1, 0.2),  # attention scores near 1e2: masks and softmax under load
+    "raised_score": (0.5, 1.2, 2.0, 0.1, 0.2),  # near 16: in bfloat16 scores near 1e2 are known to half a unit only
     "huge_score": (0.5, 1.2, 300.0, 0.1, 0.2),  # scores near 1e5, which overcome any mask that only subtracts
     "low_variance": (1e-4, 1.2, 1.0, 0.1, 0.2),  # tiny embeddings: eps in the LayerNorm shows
 }

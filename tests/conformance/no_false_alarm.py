@@ -16,7 +16,7 @@ import multiprocessing
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import cache
 from pathlib import Path
@@ -48,12 +48,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the smallest to draw from; used ones are left out")
     parser.add_argument("--processes", type=int, default=1, help="that draw at once")
     parser.add_argument("--dtype", action="append", choices=list(VARIANTS), help="all of them when left out")
-    parser.add_argument("--again", action="append", default=[], metavar="ID", help="a check to begin anew")
+    parser.add_argument(
+        "--again", action="append", default=[], metavar="ID", help="a check to begin anew, in these types"
+    )
     parser.add_argument("--file", type=Path, default=FILE)
     parser.add_argument("--page", type=Path, help="a Markdown file with the marks that the table stands between")
     options = parser.parse_args()
-    rows = known(options.file, options.again)
-    draw(rows, options.file, options.dtype or list(VARIANTS), options.seed, 60 * options.minutes, options.processes)
+    dtypes = options.dtype or list(VARIANTS)
+    rows = known(options.file, {(check, dtype) for check in options.again for dtype in dtypes})
+    draw(rows, options.file, dtypes, options.seed, 60 * options.minutes, options.processes)
     if options.page:
         write_page(options.page, rows)
     alarms = [f"{row.check} in {row.dtype}: {alarm}" for row in rows for alarm in row.alarms]
@@ -61,12 +64,12 @@ def main() -> None:
     raise SystemExit(bool(alarms))
 
 
-def known(file: Path, again: Sequence[str] = ()) -> list[Row]:
-    """A row for each check and type: what the file says of it, unless it begins anew."""
+def known(file: Path, again: Container[tuple[str, str]] = ()) -> list[Row]:
+    """A row for each check and type: what the file says of it, unless it is one of those that begin anew."""
     held = read(file)
     checks = [check.id for check in all_checks().values() if check.id.startswith(FAMILIES)]
     keys = [(check, dtype) for dtype in VARIANTS for check in checks]
-    return [held[key] if key in held and key[0] not in again else Row(*key) for key in keys]
+    return [held[key] if key in held and key not in again else Row(*key) for key in keys]
 
 
 def draw(rows: list[Row], file: Path, dtypes: Sequence[str], first: int, seconds: float, processes: int = 1) -> None:

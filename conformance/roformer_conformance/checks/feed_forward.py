@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from ..formulas import ATTENTION_OUTPUT, Weights, activation, dense, edited, layer_norm
-from ..precision import rounded
+from ..precision import is_half, rounded
 from ..protocol import Array
 from ..registry import check
 from ..strategies import ANY_ACTIVATION, HIDDEN_ACTS, Case, OneOf
@@ -100,7 +100,7 @@ def every_unit_is_live(trial: Trial, case: Case) -> None:
         for unit in {0, last, case.seed % (last + 1)} if INNER_ROW.search(name) else {None}:
             tap = f"hidden_states.{int(found[1]) + 1}"
             after = trial.call(
-                trial.load(case, {**weights, name: _moved(array, unit, name, case)}), case.inputs(), **TRACES
+                trial.load(case, {**weights, name: _moved(trial, case, name, array, unit)}), case.inputs(), **TRACES
             )
             what = name if unit is None else f"unit {unit} of {name}"
             expect(not np.array_equal(before[tap], after[tap]), f"{what} was changed, and {tap} stayed as it was")
@@ -109,11 +109,15 @@ def every_unit_is_live(trial: Trial, case: Case) -> None:
 INNER_ROW = re.compile(r"\d\.(intermediate\.dense\.|output\.dense\.weight)")
 
 
-def _moved(array: Array, unit: int | None, name: str, case: Case) -> Array:
-    """The tensor with noise on all of it, or on what belongs to one unit."""
+def _moved(trial: Trial, case: Case, name: str, array: Array, unit: int | None) -> Array:
+    """The tensor with noise on all of it, or on what belongs to one unit.
+
+    In half precision it is large, and opens a unit: what one that is nearly closed adds is lost in rounding.
+    """
     where = (..., slice(None)) if unit is None else (slice(None), unit) if ".output." in name else (unit, ...)
     changed = array.copy()
-    changed[where] += case.generator(name).normal(size=changed[where].shape)
+    noise = case.generator(name).normal(size=changed[where].shape)
+    changed[where] += 32.0 * np.abs(noise) if is_half(trial.dtype) else noise
     return changed
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..formulas import ATTENTION_OUTPUT, edited
-from ..gradients import agree, expect_complete, expect_zero, gradients, slope
+from ..gradients import agree, expect_complete, expect_zero, gradients, slope, smooth
 from ..oracle import Oracle
 from ..protocol import Array
 from ..registry import LANGUAGE_HEADS, LOSS_HEADS, check
@@ -30,6 +30,7 @@ MOVES_NOTHING = {"multiple_choice": "classifier.bias", "question_answering": "qa
 @check("TRAIN-2.1", "parity", heads=LOSS_HEADS, needs=NEEDS, effort=0.5, also=("NUM-1.1",), hidden_act=ANY_ACTIVATION)
 def gradients_agree_with_the_oracle(trial: Trial, case: Case) -> None:
     """The gradients by every weight lie within the budget of the float64 oracle's, and the loss is the mean loss."""
+    case = smooth(case, trial.dtype)
     inputs = {**case.inputs(), **case.labels()}
     agree(trial, case, inputs, gradients(trial, trial.load(case), inputs))
 
