@@ -446,6 +446,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "LIFE-4.1/generates-on": ("saving_loses_the_end", "generated"),
     "LIFE-4.1/cross-attention": ("saving_loses_cross_attention", "encoder_hidden_states"),
     "DEC-6.3/eos-in-the-prompt": ("eos_in_the_prompt_ends", "in the prompt"),
+    "DEC-6.2/every-token-draws-anew": ("one_number_for_every_token", "drew the same word"),
     "DEC-6.2/every-word": ("fifty_words_at_most", "left out"),
     "LOSS-3.1/one-token": ("one_token_is_refused", "zero-size"),
     "LOSS-4/one-class": ("one_class_is_a_regression", "loss[0]"),

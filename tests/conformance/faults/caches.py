@@ -101,3 +101,14 @@ class PrunedCachesStartAnew(Fault):
             empty = tuple(tuple(0 * np.array(array) for array in layer) for layer in past)
             inputs = {**inputs, "past_key_values": empty}
         return inputs, style, options
+
+
+def _one_number_a_row(generator: Any, rows: int) -> Any:
+    first = np.random.default_rng(generator).random((rows, 1))
+    return lambda: first
+
+
+@fault
+def one_number_for_every_token() -> Fault:
+    """The random number of a row is drawn once, and used for each of its tokens."""
+    return Fault(patches={"generation._draws": _one_number_a_row})
