@@ -159,6 +159,7 @@ def _normalize_all(p: Product) -> None:
         if task >= tasks:
             break
         for row in range(task * NORM_ROWS, min((task + 1) * NORM_ROWS, rows)):
-            normalize_row(p.result[row], p.gamma, p.beta, p.eps, p.result[row])
+            x = p.result[row].ctypes.data
+            normalize_row(x, p.gamma.ctypes.data, p.beta.ctypes.data, p.eps, x, p.result.shape[1])
         finish(p.counters, 1)
     wait(p.counters, 1, tasks)

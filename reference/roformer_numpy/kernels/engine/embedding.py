@@ -53,5 +53,5 @@ def embed_rows(
         word, added, x = words[ids[row]], types[type_ids[row]], result[row]
         for column in range(x.shape[0]):
             x[column] = word[column] + added[column]
-        normalize_row(x, gamma, beta, eps, x)
+        normalize_row(x.ctypes.data, gamma.ctypes.data, beta.ctypes.data, eps, x.ctypes.data, x.shape[0])
     return ids.shape[0]

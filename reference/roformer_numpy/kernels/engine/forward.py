@@ -207,9 +207,9 @@ def normalize(
 ) -> None:
     """x[:rows] ← LayerNorm(y + bias + residual), by the numbers of the fields; residual and x may be one memory."""
     width = x.shape[1]
-    shift, scale, centre = vector_at(layer[bias], width), vector_at(layer[gamma], width), vector_at(layer[beta], width)
     for row in range(rows):
-        add_normalize(y[row], shift, residual[row], scale, centre, eps, x[row])
+        source, kept, target = y[row].ctypes.data, residual[row].ctypes.data, x[row].ctypes.data
+        add_normalize(source, layer[bias], kept, layer[gamma], layer[beta], eps, target, width)
 
 
 @step

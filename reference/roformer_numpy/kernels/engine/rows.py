@@ -8,30 +8,33 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ...weights import Array
 from ..jit import part
-from .intrinsics import intrinsic
+from .intrinsics import floats_at, intrinsic
 from .sums import for_each, load, store, sum_of, sum_of_squares
 
 
 @part
-def add_normalize(x: Array, bias: Array, residual: Array, gamma: Array, beta: Array, eps: float, result: Array) -> None:
-    """result ← LayerNorm(x + bias + residual), in float64; x is overwritten. `result` may be `residual`."""
-    width = result.shape[0]
+def add_normalize(x: int, bias: int, residual: int, gamma: int, beta: int, eps: float, result: int, width: int) -> None:
+    """result ← LayerNorm(x + bias + residual), in float64; x is overwritten. `result` may be `residual`.
+
+    Addresses: handing over seven numbers for each array would take as long as the row of a tiny model.
+    """
+    summed, shift, kept = floats_at(x, (width,)), floats_at(bias, (width,)), floats_at(residual, (width,))
     for column in range(width):
-        x[column] = x[column] + bias[column] + residual[column]
-    normalize_row(x, gamma, beta, eps, result)
+        summed[column] = summed[column] + shift[column] + kept[column]
+    normalize_row(x, gamma, beta, eps, result, width)
 
 
 @part
-def normalize_row(x: Array, gamma: Array, beta: Array, eps: float, result: Array) -> None:
-    """result ← LayerNorm(x), in float64; it may be x itself."""
-    width = result.shape[0]
-    mean = sum_of(x.ctypes.data, width) / width
-    scale = 1.0 / math.sqrt(sum_of_squares(x.ctypes.data, width, mean) / width + eps)
+def normalize_row(x: int, gamma: int, beta: int, eps: float, result: int, width: int) -> None:
+    """result ← LayerNorm(x), in float64; it may be x itself. Addresses of rows."""
+    mean = sum_of(x, width) / width
+    factor = 1.0 / math.sqrt(sum_of_squares(x, width, mean) / width + eps)
+    given, scale, shift = floats_at(x, (width,)), floats_at(gamma, (width,)), floats_at(beta, (width,))
+    made = floats_at(result, (width,))
     for column in range(width):
-        centred = np.float64(x[column]) - mean
-        result[column] = centred * scale * np.float64(gamma[column]) + np.float64(beta[column])
+        centred = np.float64(given[column]) - mean
+        made[column] = centred * factor * np.float64(scale[column]) + np.float64(shift[column])
 
 
 @intrinsic
