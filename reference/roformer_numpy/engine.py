@@ -72,13 +72,14 @@ class Engine:
         """States of tokens as (layers, batch, seq_len, H), 0 where nothing is wanted."""
         shape = (len(states), *inputs.token_type_ids.shape, self.config.hidden_size)
         if computed is None:
-            shaped, unasked = states.reshape(shape), inputs.computed is not None and ~inputs.computed
+            shaped = states.reshape(shape)
         else:
             shaped = np.zeros(shape, np.float32)
             shaped[:, computed] = states
-            unasked = computed & ~cast(Array, inputs.computed)
-        if np.any(unasked):  # mostly none are, and the system gives memory for what is written to
-            shaped[:, unasked] = 0.0
+        if inputs.computed is not None:
+            unasked = ~inputs.computed if computed is None else computed & ~inputs.computed
+            if unasked.any():  # mostly none are, and the system gives memory only where something is written
+                shaped[:, unasked] = 0.0
         return shaped
 
     def _new_cache(self, inputs: Inputs) -> Array | None:

@@ -13,6 +13,9 @@ from numpy.typing import DTypeLike
 
 from ..weights import Array
 
+# made once: of a type, NumPy would make them at every look
+FLOAT32, INT64 = np.dtype(np.float32), np.dtype(np.int64)
+
 
 def readable(array: Array, dtype: DTypeLike) -> Array:
     """A read-only view, or a copy where the memory is not contiguous, aligned and of this type."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...weights import Array
 from ..announcing import announced
-from ..arrays import readable
+from ..arrays import FLOAT32, readable
 from ..jit import kernel, step
 from .activating import PLAIN_ACTIVATIONS, Activation, activate
 from .machine import PANEL
@@ -87,13 +87,13 @@ def run_dense(
     Returns:
         (…, width) float32.
     """
-    rows = readable(x, np.float32).reshape(-1, x.shape[-1])
+    rows = readable(x, FLOAT32).reshape(-1, x.shape[-1])
     result = np.empty((len(rows), weights.width), np.float32)
     if len(rows):
         share = SHARE if panels_for(weights.width) >= FEW_GROUPS * SHARE else 1
         block = min(BLOCK_ROWS, len(rows))
         threads = min(threads, -(-panels_for(weights.width) // share) * -(-len(rows) // block))
-        gamma, beta, eps = (readable(norm[0], np.float32), readable(norm[1], np.float32), norm[2]) if norm else _NO_NORM
+        gamma, beta, eps = (readable(norm[0], FLOAT32), readable(norm[1], FLOAT32), norm[2]) if norm else _NO_NORM
         product = Product(
             new_counters(2), rows, weights.address, weights.bias, PLAIN_ACTIVATIONS[activation],
             gamma, beta, float(eps), share,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...weights import Array
 from ..announcing import announced
-from ..arrays import readable
+from ..arrays import FLOAT32, INT64, readable
 from ..jit import kernel
 from .rows import normalize_row
 
@@ -29,12 +29,12 @@ def embed(words: Array, ids: Array, types: Array, type_ids: Array, norm: tuple[A
     """
     if not (words.flags.c_contiguous and words.flags.aligned):  # a copy of the rows, not of the vocabulary
         words, ids = words[ids.reshape(-1)], np.arange(ids.size)
-    ids, type_ids = readable(ids, np.int64).reshape(-1), readable(type_ids, np.int64).reshape(-1)
+    ids, type_ids = readable(ids, INT64).reshape(-1), readable(type_ids, INT64).reshape(-1)
     result = np.empty((ids.size, words.shape[1]), np.float32)
     gamma, beta, eps = norm
-    tables = readable(words, np.float32), readable(types, np.float32)
+    tables = readable(words, FLOAT32), readable(types, FLOAT32)
     with announced(embed_rows):
-        done = embed_rows(ids, type_ids, *tables, readable(gamma, np.float32), readable(beta, np.float32), eps, result)
+        done = embed_rows(ids, type_ids, *tables, readable(gamma, FLOAT32), readable(beta, FLOAT32), eps, result)
     if done < len(ids):
         raise IndexError(
             f"id {ids[done]} or token type {type_ids[done]} lies beyond tables of {len(words)} and {len(types)} rows"

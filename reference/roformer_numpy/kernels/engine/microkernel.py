@@ -25,11 +25,12 @@ FLOAT_BYTES, VECTOR_BYTES, LINE_BYTES = 4, 4 * LANES, 64
 ADDRESSES_AND_SIZES = 9
 
 
-def micro_kernel(rows: int, vectors: int, lines: int = 0) -> Any:
+def micro_kernel(rows: int, vectors: int, lines: int = 0, rests: int = 0) -> Any:
     """An intrinsic f(a, lda, b, ldb, c, ldc, depth, add_to_c, fetch) for blocks of `rows` × `vectors`.
 
     Args of the intrinsic, all int64: addresses a, b, c; leading dimensions in elements; depth ≥ 1; whether the product
-    is added to C instead of stored; and fetch, the address of memory to ask for, advanced by `lines` · 64 bytes a step.
+    is added to C instead of stored; and fetch, the address of memory to ask for, advanced by `lines` · 64 bytes a step,
+    or with `rests` every 2^rests steps.
     """
 
     @intrinsic
@@ -37,7 +38,7 @@ def micro_kernel(rows: int, vectors: int, lines: int = 0) -> Any:
         context: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, depth: Any, add_to_c: Any, fetch: Any
     ) -> Any:
         def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            _Block(builder, rows, vectors, lines).generate(*arguments)
+            _Block(builder, rows, vectors, lines, rests).generate(*arguments)
             return target.get_dummy_value()
 
         return types.void(*[types.int64] * ADDRESSES_AND_SIZES), generate
@@ -48,8 +49,8 @@ def micro_kernel(rows: int, vectors: int, lines: int = 0) -> Any:
 class _Block:
     """Writes the loop for one shape of block."""
 
-    def __init__(self, builder: Any, rows: int, vectors: int, lines: int) -> None:
-        self.builder, self.rows, self.vectors, self.lines = builder, rows, vectors, lines
+    def __init__(self, builder: Any, rows: int, vectors: int, lines: int, rests: int) -> None:
+        self.builder, self.rows, self.vectors, self.lines, self.rests = builder, rows, vectors, lines, rests
         module = builder.module
         fma = ir.FunctionType(VECTOR, [VECTOR] * 3)
         self.fma = external(module, fma, f"llvm.fma.v{LANES}f32")
@@ -92,7 +93,8 @@ class _Block:
         return step, b_row, sums
 
     def _fetch(self, fetch: Any, step: Any) -> None:
-        base = self.builder.add(fetch, self.builder.mul(step, ir.Constant(INT64, self.lines * LINE_BYTES)))
+        turn = self.builder.ashr(step, ir.Constant(INT64, self.rests))
+        base = self.builder.add(fetch, self.builder.mul(turn, ir.Constant(INT64, self.lines * LINE_BYTES)))
         read, second_level, data = (ir.Constant(INT32, number) for number in (0, 2, 1))
         for line in range(self.lines):
             address = self.builder.add(base, ir.Constant(INT64, line * LINE_BYTES))

@@ -27,9 +27,11 @@ NARROW = PANEL - LANES
 # Cache lines to ask for in each step, so that all passes over a slice together have asked for the whole next one:
 # a step needs PANEL · 4 bytes, shared by that many passes.
 LINES = PANEL * FLOAT_BYTES // 64
+RESTS = 2  # with many passes, one in 2^RESTS steps: bursts wait for memory
 
 _full = micro_kernel(ROWS, VECTORS)
 _full_1, _full_2, _full_3 = (micro_kernel(ROWS, VECTORS, lines) for lines in (1, 2, 3))
+_sparing = micro_kernel(ROWS, VECTORS, 1, RESTS)
 _rest: Any = {rows: micro_kernel(rows, VECTORS) for rows in range(1, 8)}
 _rest_1, _rest_2, _rest_3, _rest_4, _rest_5, _rest_6, _rest_7 = (_rest[rows] for rows in range(1, 8))
 _thin: Any = {rows: micro_kernel(rows, 1) for rows in range(1, 9)}
@@ -105,7 +107,9 @@ def multiply_panel(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, de
         a_slice = a + FLOAT_BYTES * start
         for turn in range(passes):
             a_row, c_row = a_slice + FLOAT_BYTES * turn * ROWS * lda, c + FLOAT_BYTES * turn * ROWS * ldc
-            if passes >= LINES and turn < LINES:
+            if passes >= LINES << RESTS:
+                _sparing(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * (64 >> RESTS))
+            elif passes >= LINES and turn < LINES:
                 _full_1(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 64)
             elif passes == 2 and LINES == 3:
                 _full_2(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 128)
