@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from operator import is_
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -40,6 +39,7 @@ class RoFormerBase:
     head: ClassVar[str]
     weights: Weights[Array]
     derivatives: Derivatives | None = None  # None: those that go with the components
+    _made_engine: tuple[Weights[Array], RoFormerConfig, Components, Engine | None] | None = None
 
     def __init__(
         self,
@@ -167,11 +167,12 @@ class RoFormerBase:
 
     def _engine(self) -> Engine | None:
         """The engine over the weights as they are now: pruning and resizing put another tree in their place."""
-        made, parts = self.__dict__.get("_made_engine"), (self.weights, self.config, self.components)
-        if made is None or not all(map(is_, made[0], parts)):
-            made = (parts, engine_for(*parts, is_causal(self.config, self.head)))
-            self.__dict__["_made_engine"] = made
-        return made[1]
+        made, weights, config, components = self._made_engine, self.weights, self.config, self.components
+        if made and made[0] is weights and made[1] is config and made[2] is components:
+            return made[3]
+        engine = engine_for(weights, config, components, is_causal(config, self.head))
+        self.__dict__["_made_engine"] = (weights, config, components, engine)
+        return engine
 
     def _output(self, inputs: Inputs, encoded: Encoded) -> ModelOutput:
         # dropout is asked for while weights change, and then they are not worth packing

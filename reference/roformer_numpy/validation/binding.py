@@ -76,6 +76,8 @@ def bind(head: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Ar
 
 
 def _first_argument(head: str, value: Any, order: tuple[str, ...]) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, np.ndarray):  # what most calls pass is looked at first
+        return [("input_ids", value)]
     if isinstance(value, Mapping):
         return value.items()
     if not isinstance(value, list | tuple) or _is_nested_ids(value, 3 if head == "multiple_choice" else 2):
