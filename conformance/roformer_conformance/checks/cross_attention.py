@@ -40,7 +40,8 @@ def a_row_without_encoder_attends_to_all_of_it(trial: Trial, case: Case) -> None
 
 
 @check("DEC-5.2", "as-many-states-as-tokens", needs=NEEDED, also=("DEC-5.1",), min_seq_len=4,
-       masks=("irregular", "right"), num_hidden_layers=1, **{**CROSS, "heads": ("base",), "effort": 0.3})  # fmt: skip
+       masks=("irregular", "right"), num_hidden_layers=1, max_batch=2, max_seq_len=7,
+       **{**CROSS, "heads": ("base",), "effort": 0.3})  # fmt: skip
 def masks_are_apart_whatever_the_lengths(trial: Trial, case: Case) -> None:
     """An encoder as long as the decoder has its own mask, or none: the oracle's outputs in both cases."""
     inputs = {name: array[:, : case.seq_len] for name, array in _with_encoder(case).items()}

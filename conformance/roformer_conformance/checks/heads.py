@@ -206,8 +206,8 @@ def _expect_live(trial: Trial, case: Case, prefix: str) -> None:
             expect(not same, f"{name} was changed, and {', '.join(same)} stayed as it was")
 
 
-@check("HEAD-5.4", "any-number-of-choices", heads=("multiple_choice",), effort=0.4, num_hidden_layers=1,
-       add_pooling_layer=False, also=("LOSS-6.1", "IN-7"))  # fmt: skip
+@check("HEAD-5.4", "any-number-of-choices", heads=("multiple_choice",), effort=0.4, num_hidden_layers=1, max_batch=2,
+       max_seq_len=6, also=("LOSS-6.1", "IN-7"))  # fmt: skip
 def any_number_of_choices_is_scored(trial: Trial, case: Case) -> None:
     """One choice, and five, give the oracle's logits and losses: their number is that of the call."""
     for choices in (1, 5):
