@@ -116,7 +116,7 @@ def _found(probe: Probe, trial: Trial, capabilities: Capabilities, title: str) -
 
 
 def _case(probe: Probe) -> Case:
-    """Three rows of a few tokens, a small model in which mistakes show."""
+    """Three rows of a few tokens, a small model in which mistakes show, without what many implementations lack."""
     drawn: dict[str, Any] = {"masks": ("none",), "min_batch": 3, "max_batch": 3, "min_seq_len": 5, "num_labels": 2}
-    drawn |= {"min_heads": 2, "rotary_value": False, "num_hidden_layers": 2}
+    drawn |= {"min_heads": 2, "rotary_value": False, "num_hidden_layers": 2, "projected": False}
     return typical_case(0, probe.head, **{**drawn, **probe.config})
