@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from ..formulas import edited, negative_log_likelihood
+from ..precision import is_half
 from ..protocol import Array, Outputs
 from ..registry import LOSS_HEADS, check
 from ..strategies import Case
@@ -29,7 +30,8 @@ def a_mask_of_nothing_but_zeros_is_a_mask(trial: Trial, case: Case) -> None:
        also=("LOSS-3.1", "LOSS-4", "LOSS-5.2", "LOSS-6.1", "LOSS-6.2"))  # fmt: skip
 def large_losses_are_not_cut(trial: Trial, case: Case) -> None:
     """Logits in the hundreds give losses in the hundreds, by hand: no probability is cut, smoothed or rounded to 0."""
-    weights = edited(trial.weights(case), {LAST_LAYERS: lambda array: 256.0 * array})
+    grown = 16.0 if is_half(trial.dtype) else 256.0  # there nothing may come near 65504
+    weights = edited(trial.weights(case), {LAST_LAYERS: lambda array: grown * array})
     inputs = {**case.inputs(), **case.labels()}
     got = trial.call(trial.load(case, weights), inputs)
     trial.close("by hand", got["loss"], _losses(case, got), case, inputs, "loss", weights=weights)
@@ -39,7 +41,8 @@ def large_losses_are_not_cut(trial: Trial, case: Case) -> None:
        also=("LOSS-5.1",))  # fmt: skip
 def large_errors_are_squared(trial: Trial, case: Case) -> None:
     """Labels in the thousands, of one regression or of several, cost the mean of their squared errors, by hand."""
-    labels = 1000.0 * case.generator("far").standard_normal((case.batch, case.config["num_labels"]))
+    size = 40.0 if is_half(trial.dtype) else 1000.0  # half precision holds no more than 65504
+    labels = size * case.generator("far").standard_normal((case.batch, case.config["num_labels"]))
     for count in (1, case.config["num_labels"]):
         changed = case.with_config(num_labels=count)
         inputs = {**case.inputs(), "labels": labels[:, :count].astype(np.float32)}
