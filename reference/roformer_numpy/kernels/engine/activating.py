@@ -1,4 +1,4 @@
-"""Every activation in float32, and none, as seven loops over the columns of one panel; each adds the bias first.
+"""Every activation in float32, and none, as eight loops over the columns of one panel; each adds the bias first.
 
 Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) · σ(x · (a + b·x²)) + s:
 
@@ -10,7 +10,7 @@ Most activations are a line times a sigmoid of a cubic polynomial, (m·x + c) ·
 
 sigmoid has no line, which at infinity would be 0 · ∞, and tanh by a sigmoid loses the digits of small x: each has a
 loop.
-gelu and gelu_10 are one loop with bounds; relu and selu are one with two slopes.
+gelu and gelu_10 are one loop with bounds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..jit import part
 from .machine import PANEL
 from .single import exp, expm1, gelu, sigmoid, tanh
 
-BY_GELU, BY_SIGMOID, BY_ITSELF, BY_TANH, BY_SLOPES, BY_MISH, BY_NOTHING = range(7)
+BY_GELU, BY_SIGMOID, BY_ITSELF, BY_TANH, BY_SLOPES, BY_MISH, BY_SIGN, BY_NOTHING = range(8)
 GELU_NEW_ROOT = math.sqrt(2.0 / math.pi)
 CUBIC = 0.044715
 # Beyond this argument tanh(ln(1 + eˣ)) rounds to 1.
@@ -56,7 +56,7 @@ ACTIVATIONS = {
     "gelu_fast": _activation(BY_SIGMOID, 1.0, 0.0, 2.0 * GELU_FAST_ROOT, 2.0 * GELU_FAST_ROOT * CUBIC),
     "sigmoid": _activation(BY_ITSELF),
     "tanh": _activation(BY_TANH),
-    "relu": _activation(BY_SLOPES, 1.0, 0.0),
+    "relu": _activation(BY_SIGN),
     "selu": _activation(BY_SLOPES, SELU_SCALE, SELU_SCALE * SELU_ALPHA),
     "mish": _activation(BY_MISH),
     "": _activation(BY_NOTHING),
@@ -83,6 +83,8 @@ def activate(activation: Activation, values: Array, rows: int, first: int, bias:
         _by_slopes(values, rows, first, shift, numbers[0], numbers[1])
     elif activation.loop == BY_MISH:
         _by_mish(values, rows, first, shift)
+    elif activation.loop == BY_SIGN:
+        _by_sign(values, rows, first, shift)
     else:
         _by_nothing(values, rows, first, shift)
 
@@ -142,6 +144,16 @@ def _by_slopes(values: Array, rows: int, first: int, bias: Array, above: float, 
             value = x[column] + bias[column]
             negative = below * expm1(np.float32(0.0) if value > np.float32(0.0) else value)
             x[column] = above * value if value > np.float32(0.0) else negative
+
+
+@part
+def _by_sign(values: Array, rows: int, first: int, bias: Array) -> None:
+    """0 instead of what is negative; NaN stays."""
+    for row in range(rows):
+        x = values[row, first : first + PANEL]
+        for column in range(PANEL):
+            value = x[column] + bias[column]
+            x[column] = np.float32(0.0) if value < np.float32(0.0) else value
 
 
 @part

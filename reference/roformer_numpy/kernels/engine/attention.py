@@ -14,7 +14,7 @@ import numpy as np
 from ...weights import Array
 from ..jit import part, step
 from .forward import VISIBLE, Pass
-from .intrinsics import larger
+from .intrinsics import floats_at, larger
 from .machine import LANES, PANEL
 from .products import FLOAT_BYTES, multiply_columns, multiply_rows, multiply_rows_thin
 from .single import LOG2_E, exp2
@@ -50,13 +50,15 @@ def _attend_tile(p: Pass, number: int, thread: int, head: int, row: int, rows: i
     scores, mixed, total, sequence = p.scores[thread], p.mixed[thread], p.total[thread], p.sequence_of[row]
     copy, side = number % p.key.shape[0], number % p.query.shape[0]
     query, visible = p.query[side, head, row : row + rows], p.tokens[VISIBLE, row : row + rows]
-    key, value = p.key[copy, head, p.panels_from[sequence] :], p.value[copy, head, p.keys_from[sequence] :]
+    place, value = p.places_from[sequence], p.value[copy, head, p.keys_from[sequence] :]
+    before = place % LANES  # keys of others in the vector that this sequence shares
+    key = p.key[copy, head, place // PANEL :].ctypes.data + FLOAT_BYTES * (place % PANEL - before)
     keys = visible[rows - 1]
     for start in range(0, keys, KEYS):
         count = min(KEYS, keys - start)
-        _score(query, key[start // PANEL :], count, scores)
-        _soften(visible, start, count, scores, p.highest[thread], total, mixed)
-        _mix(rows, count, scores, value[start:], mixed, start > 0)
+        _score(query, key + FLOAT_BYTES * start * query.shape[1], before + count, scores)
+        _soften(visible, start, count, scores, before, p.highest[thread], total, mixed)
+        _mix(rows, count, scores, before, value[start:], mixed, start > 0)
     _write_context(rows, mixed, total, context, head * query.shape[1], query.shape[1])
 
 
@@ -78,33 +80,37 @@ def _write_context(rows: int, mixed: Array, total: Array, context: Array, at: in
 
 
 @step
-def _score(query: Array, key: Array, count: int, scores: Array) -> None:
+def _score(query: Array, key: int, count: int, scores: Array) -> None:
+    """Scores of the first `count` columns of the panels at the address `key`."""
     rows, head_dim = query.shape
     for panel in range((count + PANEL - 1) // PANEL):
         target = scores.ctypes.data + FLOAT_BYTES * panel * PANEL
-        source, columns = key[panel].ctypes.data, count - panel * PANEL
+        source, columns = key + FLOAT_BYTES * panel * head_dim * PANEL, count - panel * PANEL
         multiply_columns(rows, query.ctypes.data, head_dim, source, target, scores.shape[1], head_dim, columns)
 
 
 @part
-def _soften(visible: Array, start: int, count: int, scores: Array, highest: Array, total: Array, mixed: Array) -> None:
+def _soften(
+    visible: Array, start: int, count: int, scores: Array, before: int, highest: Array, total: Array, mixed: Array
+) -> None:
     """Scores of a tile ← their exponentials; what is kept of a row is brought to its new highest score.
 
     eˢ⁻ᵗ = 2^(s·log₂e − t·log₂e): `highest` holds t·log₂e as it was rounded, so all tiles of a row subtract the same.
     """
     for i in range(visible.shape[0]):
-        seen, row = min(count, visible[i] - start), scores[i]
+        seen = min(count, visible[i] - start)
+        row = floats_at(scores.ctypes.data + FLOAT_BYTES * (i * scores.shape[1] + before), (KEYS,))
         whole = _fill_up(row, max(seen, 0))
         if seen > 0:
-            before: Any = np.float32(-np.inf) if start == 0 else highest[i]
-            top: Any = larger(before, highest_of(row.ctypes.data, whole) * LOG2_E)
+            last: Any = np.float32(-np.inf) if start == 0 else highest[i]
+            top: Any = larger(last, highest_of(row.ctypes.data, whole) * LOG2_E)
             for column in range(whole):
                 row[column] = exp2(row[column] * LOG2_E - top)
             partial: Any = np.float32(sum_of(row.ctypes.data, whole))
             if start == 0:
                 total[i] = partial
             else:
-                _rescale(i, exp2(before - top), partial, total, mixed)
+                _rescale(i, exp2(last - top), partial, total, mixed)
             highest[i] = top
         for column in range(whole, count):
             row[column] = np.float32(0.0)
@@ -128,9 +134,9 @@ def _rescale(i: int, factor: float, partial: float, total: Array, mixed: Array) 
 
 
 @step
-def _mix(rows: int, count: int, scores: Array, value: Array, mixed: Array, add_to: bool) -> None:
+def _mix(rows: int, count: int, scores: Array, before: int, value: Array, mixed: Array, add_to: bool) -> None:
     """mixed (+)= exponentials · value, in strips of PANEL columns and then of one vector."""
-    width, weights, add_flag = value.shape[1], scores.ctypes.data, 1 if add_to else 0
+    width, weights, add_flag = value.shape[1], scores.ctypes.data + FLOAT_BYTES * before, 1 if add_to else 0
     column = 0
     while column < width:
         source = value.ctypes.data + FLOAT_BYTES * column

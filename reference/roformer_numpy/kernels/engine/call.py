@@ -50,7 +50,7 @@ class Call(NamedTuple):
     tokens: Array
     sequence_of: Array
     keys_from: Array
-    panels_from: Array
+    places_from: Array
     cos: Array
     sin: Array
     states: Array
@@ -87,7 +87,7 @@ def laid_out(call: Call) -> Pass:
     """The pass with its arrays, each at the beginning of a line of the call's memory."""
     w, rows, threads, blocks = Widths(*call.widths), call.block_rows, call.threads, call.blocks
     turns, copies = call.turns, call.copies
-    tokens, keys, panels = call.states.shape[1], call.keys_from[-1], call.panels_from[-1]
+    tokens, keys, panels = call.states.shape[1], call.keys_from[-1], call.places_from[-1] // PANEL
     sizes = floats(w, tokens, keys, panels, turns, copies, blocks, rows, threads)
     key, value = line(call.zeros, 0), line(call.zeros, line(call.zeros, 0) + sizes[0])
     query = line(call.scratch, 0)
@@ -104,7 +104,7 @@ def laid_out(call: Call) -> Pass:
         counters=call.counters, layers=call.layers, inner_width=w.inner, eps=call.eps,
         activation=Activation(*call.activation), rotary_value=call.rotary_value,
         tokens=call.tokens, sequence_of=call.sequence_of, keys_from=call.keys_from,
-        panels_from=call.panels_from, cos=call.cos, sin=call.sin, states=call.states,
+        places_from=call.places_from, cos=call.cos, sin=call.sin, states=call.states,
         query=_cut(call.scratch, query, (turns, w.heads, tokens, w.head_dim)),
         key=_cut(call.zeros, key, (copies, w.heads, panels, w.head_dim, PANEL)),
         value=_cut(call.zeros, value, (copies, w.heads, keys, w.value)),

@@ -42,7 +42,7 @@ class Pass(NamedTuple):
     tokens: Array
     sequence_of: Array  # (n,) int64
     keys_from: Array  # (sequences + 1,) where the keys of each sequence begin among all keys
-    panels_from: Array  # (sequences + 1,) the same in panels
+    places_from: Array  # (sequences + 1,) the same among the columns of panels: where one begins, or within a vector
     cos: Array  # (positions, d / 2)
     sin: Array
     states: Array  # (layers + 1, n, H), or (1, n, H) where every layer overwrites the one before; states[0] is given

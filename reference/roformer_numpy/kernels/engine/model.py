@@ -17,7 +17,7 @@ from .by_columns import PHASES
 from .by_rows import ROW_STEP
 from .call import ARRAYS, Call, Widths, floats
 from .forward import FIELDS
-from .machine import LANES
+from .machine import LANES, PANEL
 from .panels import empty_panels, lengthened, pack_columns, packed, padded, panels_for
 from .schedules import compute
 from .scratch import LINE
@@ -144,11 +144,11 @@ def run_layers(
     """
     size = _size(
         layers.widths, len(layers.addresses), layers.hidden, tokens.count, int(tokens.keys_from[-1]),
-        int(tokens.panels_from[-1]), threads, memory is None,
+        int(tokens.places_from[-1]) // PANEL, threads, memory is None,
     )  # fmt: skip
     call = Call(
         new_counters(size.phases), layers.addresses, layers.plain_widths, float(eps), PLAIN_ACTIVATIONS[activation],
-        rotary_value, tokens.table, tokens.sequence_of, tokens.keys_from, tokens.panels_from, *rotation, states,
+        rotary_value, tokens.table, tokens.sequence_of, tokens.keys_from, tokens.places_from, *rotation, states,
         _NO_CACHE if cache is None else cache, tokens.past,
         size.block_rows, size.row_blocks, size.turns, size.copies, size.blocks, size.threads,
         np.zeros(size.zeros, np.float32) if memory is None else memory, np.empty(size.scratch, np.float32),

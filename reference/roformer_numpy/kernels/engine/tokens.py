@@ -9,11 +9,14 @@ import numpy as np
 
 from ...weights import Array
 from .forward import BLIND, KEY, PLACE, POSITION, ROW, VISIBLE
-from .machine import PANEL
+from .machine import LANES, PANEL
 
 # What hides nothing depends on four numbers alone and is kept: for a small model, finding it out again takes as long
 # as the model itself. At most 16 of at most 1024 tokens, 56 bytes each.
 KEPT, KEPT_TOKENS = 16, 1024
+
+# That so many keys take, up to a vector of them.
+_COLUMNS = np.array([0, *(1 << (keys - 1).bit_length() for keys in range(1, LANES + 1))])
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Tokens:
     table: Array  # (6, tokens) int64
     sequence_of: Array
     keys_from: Array
-    panels_from: Array
+    places_from: Array
     past: Array  # (4, keys of earlier calls) int64
     computed: Array | None = None  # which positions of a batch these are, bool (batch, seq_len); None: all
 
@@ -55,12 +58,12 @@ class Tokens:
         visible = mask | blind
         seen: Array = np.cumsum(visible, axis=1) - np.where(blind, 0, hidden)
         counts = np.concatenate([hidden, visible.sum(axis=1, keepdims=True) - hidden], axis=1).ravel()
-        keys_from, panels_from = _starts(counts), _starts((counts + PANEL - 1) // PANEL)
+        keys_from, places_from = _starts(counts), _places(counts)
         sequence = 2 * np.arange(batch)[:, None] + ~blind
         grid = np.empty((6, batch, keys), np.int64)
         grid[POSITION] = np.arange(keys)
         grid[KEY] = np.where(visible, keys_from[sequence] + seen - 1, -1)
-        grid[PLACE] = panels_from[sequence] * PANEL + seen - 1
+        grid[PLACE] = places_from[sequence] + seen - 1
         grid[VISIBLE] = seen if causal else counts[sequence]
         grid[BLIND] = blind
         grid[ROW] = np.arange(batch)[:, None]
@@ -71,20 +74,20 @@ class Tokens:
             unseen = blind[:, first:]
             computed = computed | (unseen & (unseen & computed).any(axis=1, keepdims=True))
             table, sequence_of = table[:, computed.ravel()], sequence_of[computed.ravel()]
-        return cls(np.ascontiguousarray(table), sequence_of, keys_from, panels_from, past, computed)
+        return cls(np.ascontiguousarray(table), sequence_of, keys_from, places_from, past, computed)
 
     @classmethod
     def of_lengths(cls, lengths: Array, causal: bool) -> Tokens:
         """The tokens of sequences that stand one after the other, all of them visible."""
-        keys_from, panels_from = _starts(lengths), _starts((lengths + PANEL - 1) // PANEL)
+        keys_from, places_from = _starts(lengths), _places(lengths)
         sequence_of = np.repeat(np.arange(len(lengths)), lengths)
         table = np.zeros((6, len(sequence_of)), np.int64)
         table[KEY] = np.arange(len(sequence_of))
         table[POSITION] = table[KEY] - keys_from[sequence_of]
-        table[PLACE] = panels_from[sequence_of] * PANEL + table[POSITION]
+        table[PLACE] = places_from[sequence_of] + table[POSITION]
         table[VISIBLE] = table[POSITION] + 1 if causal else lengths[sequence_of]
         table[ROW] = sequence_of
-        return cls(table, sequence_of, keys_from, panels_from, np.empty((4, 0), np.int64))
+        return cls(table, sequence_of, keys_from, places_from, np.empty((4, 0), np.int64))
 
     @classmethod
     def following(cls, mask: Array, first: int, room: int) -> Tokens:
@@ -101,10 +104,10 @@ class Tokens:
         table = np.zeros((6, len(row)), np.int64)
         table[POSITION], table[ROW] = column, row
         table[KEY] = row * room + place[row, column]
-        starts, panels = np.arange(len(mask) + 1), -(-room // PANEL)
-        table[PLACE] = row * panels * PANEL + place[row, column]
+        starts, places = np.arange(len(mask) + 1), -(-room // PANEL) * PANEL
+        table[PLACE] = row * places + place[row, column]
         table[VISIBLE] = place[row, column] + 1
-        return cls(table, row, starts * room, starts * panels, np.empty((4, 0), np.int64))
+        return cls(table, row, starts * room, starts * places, np.empty((4, 0), np.int64))
 
     @property
     def count(self) -> int:
@@ -117,6 +120,21 @@ def _starts(counts: Array) -> Array:
     starts = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=starts[1:])
     return starts
+
+
+def _places(counts: Array) -> Array:
+    """Where the keys of each sequence begin among the columns of all panels, and the end of the last panel.
+
+    More keys than a vector has begin a panel. Fewer take the next power of two of columns, the larger ones first, so
+    that a sequence lies in one vector: panels of their own would be 48 times the memory of single keys.
+    """
+    columns = np.where(counts > LANES, (counts + PANEL - 1) // PANEL * PANEL, _COLUMNS[np.minimum(counts, LANES)])
+    order = np.argsort(-columns, kind="stable")
+    ends = np.cumsum(columns[order])
+    places = np.empty(len(counts) + 1, np.int64)
+    places[order] = ends - columns[order]
+    places[-1] = -(-ends[-1] // PANEL) * PANEL
+    return places
 
 
 @functools.lru_cache(maxsize=KEPT)
