@@ -68,3 +68,18 @@ def test_a_row_of_nan_reaches_none_of_those_in_its_vector():
     others = np.arange(70) != 33
     np.testing.assert_array_equal(found[others], expected[others])
     assert np.isnan(found[33]).all()
+
+
+@pytest.mark.parametrize("kind", ["of", "of_lengths", "following"])
+def test_arrays_of_tokens_are_of_one_type_whoever_makes_them(kind):
+    """Compiled code would be compiled anew, for half a minute, for an array that is laid out in another way."""
+    mask = np.arange(5) < np.array([[3], [5]])
+    tokens = {
+        "of": lambda: Tokens.of(mask, True, 5, mask),
+        "of_lengths": lambda: Tokens.of_lengths(np.array([3, 5]), True),
+        "following": lambda: Tokens.following(mask, 1, 8),
+    }[kind]()
+    for array in (tokens.table, tokens.sequence_of, tokens.keys_from, tokens.places_from, tokens.past):
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert array.dtype == np.int64

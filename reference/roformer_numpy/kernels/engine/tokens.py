@@ -107,7 +107,7 @@ class Tokens:
         starts, places = np.arange(len(mask) + 1), -(-room // PANEL) * PANEL
         table[PLACE] = row * places + place[row, column]
         table[VISIBLE] = place[row, column] + 1
-        return cls(table, row, starts * room, starts * places, np.empty((4, 0), np.int64))
+        return cls(table, np.ascontiguousarray(row), starts * room, starts * places, np.empty((4, 0), np.int64))
 
     @property
     def count(self) -> int:
