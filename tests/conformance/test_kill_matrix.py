@@ -124,12 +124,14 @@ def test_the_recorded_faults_are_the_seeded_ones() -> None:
 
 
 def test_the_record_is_whole() -> None:
-    """Every fault met every check; each check sees some fault; the few that one case does not show are known."""
+    """Every fault met every check; each check sees some fault; the few that need more cases or heads are known."""
     assert {row.fault for row in RECORDED.rows} == FAULTS.keys()
     assert not [row.fault for row in RECORDED.rows if row.untried]
     assert list(RECORDED.checks) == list(all_checks())
     assert not RECORDED.idle
-    assert {row.fault for row in RECORDED.survivors} == {"prompt_unmasked", "sampling_too_warm"}
+    assert {row.fault for row in RECORDED.survivors} == {
+        "prompt_unmasked", "sampling_too_warm", "spans_and_choices_drop", "unanswered_rows_are_not_counted",
+    }  # fmt: skip
 
 
 def test_the_page_tells_what_is_recorded() -> None:
