@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from roformer_conformance import cli
+from roformer_conformance.command import share_cores
 from roformer_numpy.adapter import NumpyAdapter
 
 
@@ -285,3 +286,21 @@ def test_vectors_verify_fails_a_fault() -> None:
     result = run("vectors", "verify", FAULTY, "--case", "base-plain")
     assert result.exit_code == 1
     assert "guards against" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen", "threads"),
+    [
+        (["check", "numpy"], {}, "1"),
+        (["check", "numpy"], {"OPENBLAS_NUM_THREADS": "4"}, "4"),
+        (["check", "numpy", "--model", "folder"], {}, None),
+        (["record", "folder"], {}, None),
+        ([], {}, None),
+    ],
+)
+def test_checks_of_tiny_models_take_one_thread_unless_the_user_chose(
+    arguments: list[str], chosen: dict[str, str], threads: str | None
+) -> None:
+    """Two threads of OpenBLAS wait for each other on busy cores; a model of the user's own may need them."""
+    share_cores(arguments, chosen)
+    assert chosen.get("OPENBLAS_NUM_THREADS") == threads
