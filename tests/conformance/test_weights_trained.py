@@ -29,8 +29,13 @@ def test_the_profile_holds_the_boxed_models_own_numbers() -> None:
 
 
 def test_only_trained_attention_is_sharp_in_some_rows_and_spread_in_others() -> None:
-    """What the profile is for: drawn weights give rows that are all spread, or nearly all saturated."""
+    """What the profile is for: drawn weights give rows that are all spread, or nearly all saturated.
+
+    Half precision has one between the two, whose scores it can hold.
+    """
     shapes = schema(trained_config(), "masked_lm")
-    drawn = [sharp_rows(draw_weights(shapes, profile, 0, "float64")) for profile in PROFILES]
+    drawn = [
+        sharp_rows(draw_weights(shapes, profile, 0, "float64")) for profile in PROFILES if profile != "raised_score"
+    ]
     assert all(share < 0.02 or share > 0.8 for share in drawn)
     assert 0.05 < sharp_rows(dict(trained_weights("masked_lm"))) < 0.6
