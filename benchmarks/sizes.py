@@ -4,12 +4,11 @@
         [--peers PYTHON --most 20] [--results sizes.json] [--picture sizes.png]
 
 Times are the least of the rounds, and with --threads 1 they are the processor's: on a machine that others use, too,
-these say most. `ps` is picoseconds a multiply-add
-of dense products and attention; `× neighbours` is that against the geometric mean of the cases before and after in the
-group; `× products` is the time against that of the model's dense products alone by NumPy's `@`, in the same rounds.
-With --against components every case is also computed without the engine; with --peers those with the worst figures are
-raced against PyTorch eager and ONNX Runtime, in processes of their own. What costs more than 1.15 of its neighbours, or
-more than somebody else, is marked.
+these say most. `ps` is picoseconds a multiply-add of dense products and attention; `× neighbours` is that against the
+geometric mean of the cases before and after in the group; `× products` is the time against that of the model's dense
+products alone by NumPy's `@`, in the same rounds. With --against components every case is also computed without the
+engine; with --peers those with the worst figures are raced against PyTorch eager and ONNX Runtime, in processes of
+their own. What costs more than 1.15 of its neighbours, or more than somebody else, is marked.
 """
 
 from __future__ import annotations

@@ -112,45 +112,16 @@ def widths() -> Iterator[Case]:
     """Hidden sizes, of one long sequence, and of one short one."""
     for rows in (16, 128):
         for hidden in (
-            32,
-            48,
-            64,
-            96,
-            100,
-            128,
-            192,
-            256,
-            312,
-            320,
-            384,
-            512,
-            576,
-            640,
-            768,
-            896,
-            1024,
-            1152,
-            1280,
-            1536,
-        ):
+            32, 48, 64, 96, 100, 128, 192, 256, 312, 320, 384, 512, 576, 640, 768, 896, 1024, 1152, 1280, 1536,
+        ):  # fmt: skip
             yield Case(f"hidden size, 1x{rows}", str(hidden), sized(hidden, layers=2), (rows,))
 
 
 def head_sizes() -> Iterator[Case]:
     """Features of a head where attention counts."""
     for head_dim, heads in (
-        (16, 24),
-        (24, 16),
-        (32, 12),
-        (48, 8),
-        (50, 8),
-        (64, 6),
-        (80, 5),
-        (96, 4),
-        (128, 3),
-        (192, 2),
-        (256, 2),
-    ):
+        (16, 24), (24, 16), (32, 12), (48, 8), (50, 8), (64, 6), (80, 5), (96, 4), (128, 3), (192, 2), (256, 2),
+    ):  # fmt: skip
         yield Case("features of a head, 2x512", str(head_dim), sized(head_dim * heads, heads, 768, 2), (512, 512))
 
 
@@ -169,66 +140,13 @@ def depths() -> Iterator[Case]:
 def lengths() -> Iterator[Case]:
     """One sequence, from one token to 2048, through small and large models."""
     short = (
-        1,
-        2,
-        3,
-        4,
-        5,
-        7,
-        8,
-        9,
-        12,
-        15,
-        16,
-        17,
-        24,
-        31,
-        32,
-        33,
-        39,
-        40,
-        41,
-        47,
-        48,
-        49,
-        56,
-        57,
-        63,
-        64,
-        65,
-        72,
-        80,
-        81,
-        96,
-        97,
-    )
+        1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 39, 40, 41, 47, 48, 49, 56, 57, 63, 64, 65, 72, 80,
+        81, 96, 97,
+    )  # fmt: skip
     long = (
-        112,
-        113,
-        127,
-        128,
-        129,
-        144,
-        145,
-        160,
-        192,
-        193,
-        224,
-        255,
-        256,
-        257,
-        272,
-        320,
-        384,
-        385,
-        512,
-        513,
-        768,
-        1000,
-        1024,
-        1536,
-        2048,
-    )
+        112, 113, 127, 128, 129, 144, 145, 160, 192, 193, 224, 255, 256, 257, 272, 320, 384, 385, 512, 513, 768,
+        1000, 1024, 1536, 2048,
+    )  # fmt: skip
     for hidden, layers, most in ((64, 2, 2048), (256, 4, 2048), (1024, 2, 520)):
         for length in short + long:
             if length <= most:
@@ -239,21 +157,9 @@ def batches() -> Iterator[Case]:
     """Many short sequences, and few long ones."""
     for hidden in (128, 512):
         for batch, length in (
-            (1024, 1),
-            (512, 2),
-            (256, 4),
-            (128, 8),
-            (64, 16),
-            (32, 32),
-            (21, 48),
-            (20, 49),
-            (16, 64),
-            (8, 128),
-            (4, 256),
-            (3, 341),
-            (2, 512),
-            (1, 1024),
-        ):
+            (1024, 1), (512, 2), (256, 4), (128, 8), (64, 16), (32, 32), (21, 48), (20, 49), (16, 64), (8, 128),
+            (4, 256), (3, 341), (2, 512), (1, 1024),
+        ):  # fmt: skip
             yield Case(f"1024 tokens, H {hidden}", f"{batch}x{length}", sized(hidden, layers=2), (length,) * batch)
 
 
