@@ -17,11 +17,11 @@ from ...weights import Array
 from ..announcing import announced
 from ..arrays import FLOAT32, readable
 from ..jit import kernel, step
-from .activating import PLAIN_ACTIVATIONS, Activation, activate
+from .activating import BY_NOTHING, PLAIN_ACTIVATIONS, Activation, activate
 from .machine import PANEL
 from .panels import lengthened, packed, panels_for
 from .products import FLOAT_BYTES, multiply_columns
-from .rows import normalize_row
+from .rows import add, copy, normalize_row
 from .scratch import LINE, line
 from .tasks import enter, finish, new_counters, take, wait
 from .workers import WORKERS
@@ -134,7 +134,10 @@ def multiply_all(values: tuple[Any, ...]) -> None:
 
 @step
 def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
-    """The panels from `panel` on for the rows from `first` on; a block of scratch is copied to where it belongs."""
+    """The panels from `panel` on for the rows from `first` on; a block of scratch is copied to where it belongs.
+
+    A bias that nothing follows is added on the way.
+    """
     depth, width = p.x.shape[1], p.result.shape[1]
     rows, start = min(scratch.shape[0], p.x.shape[0] - first), panel * PANEL
     columns = min(p.share * PANEL, width - start)
@@ -143,11 +146,15 @@ def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
         target = scratch.ctypes.data + FLOAT_BYTES * number * PANEL
         rest = columns - number * PANEL
         multiply_columns(rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth, rest)
-        activate(Activation(*p.activation), scratch, rows, number * PANEL, p.bias[start:])
+        if p.activation[0] != BY_NOTHING:
+            activate(Activation(*p.activation), scratch, rows, number * PANEL, p.bias[start:])
     for row in range(rows):
-        source, result = scratch[row], p.result[first + row]
-        for column in range(columns):
-            result[start + column] = source[column]
+        source = scratch[row].ctypes.data
+        result = p.result.ctypes.data + FLOAT_BYTES * ((first + row) * width + start)
+        if p.activation[0] != BY_NOTHING:
+            copy(source, result, columns)
+        else:
+            add(source, p.bias.ctypes.data + FLOAT_BYTES * start, result, columns)
 
 
 @step
