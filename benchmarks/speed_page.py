@@ -223,7 +223,8 @@ def tables(found: dict[str, Any]) -> list[str]:
         )
     if "memory" in found:
         parts.append(
-            "## Memory\n\nMegabytes that a call adds to what its process has.\n\n" + _memory_table(found["memory"])
+            "## Memory\n\nMegabytes of a process at the peak of a call, above what it had before the first of these.\n\n"
+            + _memory_table(found["memory"])
         )
     return parts
 
@@ -237,11 +238,20 @@ def _cold_table(found: dict[str, Any]) -> str:
     return results.markdown(("who", "seconds", "peak MB"), cells)
 
 
+def added(calls: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
+    """Length, and bytes at the peak of that call above what the process had before the first, shortest one.
+
+    What it had just before a call would tell nothing: it holds what its allocator, or an arena of its own, kept of
+    the calls before, which the call uses again.
+    """
+    return [(call["length"], call["peak"] - calls[0]["before"]) for call in calls]
+
+
 def _memory_table(found: dict[str, Any]) -> str:
     lengths = [call["length"] for line in found["competitors"].values() for call in line.get("calls", ())]
     lengths = list(dict.fromkeys(lengths))
     cells = [
-        (name, *(f"{(call['peak'] - call['before']) / MEGABYTE:.0f}" for call in line["calls"]))
+        (name, *(f"{more / MEGABYTE:.0f}" for _, more in added(line["calls"])))
         if "calls" in line else (name, line["reason"], *("" for _ in lengths[1:]))
         for name, line in found["competitors"].items()
     ]  # fmt: skip

@@ -13,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from speed_page import MEGABYTE, added
 
 COLOURS = {
     "engine": "#c0392b", "products alone (G)": "#7f8c8d", "ONNX Runtime": "#2471a3", "OpenVINO f32": "#148f77",
@@ -183,7 +184,7 @@ def memory(axis: Any, found: dict[str, Any]) -> None:
     """Megabytes over the length."""
     for name, line in found["competitors"].items():
         if "calls" in line:
-            points = [(call["length"], (call["peak"] - call["before"]) / 1e6) for call in line["calls"]]
+            points = [(length, more / MEGABYTE) for length, more in added(line["calls"])]
             axis.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.4, label=name, color=COLOURS[name])
     axis.set_ylim(bottom=0)
     axis.set_xlabel("length, batch 1")

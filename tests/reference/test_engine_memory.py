@@ -1,0 +1,83 @@
+"""What a call needs while it lasts: a fixed number of arrays as long as its tokens are many, and blocks of rows."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from roformer_numpy import RoFormerConfig, RoFormerModel
+from roformer_numpy.kernels.engine.attention import KEYS, QUERIES
+from roformer_numpy.kernels.engine.call import ARRAYS
+from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, LANES, PANEL
+from roformer_numpy.kernels.engine.model import BLOCK_ROWS, COLUMN_TOKENS, _size, _widths
+from roformer_numpy.kernels.engine.panels import panels_for
+from roformer_numpy.kernels.engine.scratch import LINE
+
+pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
+
+# Of query, key and value a layer's and the next one's; they are as wide as the states.
+COPIES = 6
+LENGTHS = (*range(COLUMN_TOKENS + 1, 600), *range(600, 20000, 371))
+
+
+CONFIG = RoFormerConfig(
+    vocab_size=9, hidden_size=192, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=3072
+)
+ARRAY_BYTES = 4 * CONFIG.hidden_size
+
+
+def peak_of_a_call(batch: int, length: int) -> int:
+    """Bytes that Python and NumPy hold at most during a call, its result among them, beyond what they held before."""
+    model, ids = RoFormerModel(CONFIG, seed=0), np.ones((batch, length), np.int64)
+    model(ids)  # packs weights, and keeps where tokens stand
+    tracemalloc.start()
+    try:
+        model(ids)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def block_of(hidden: int, inner: int, rows: int) -> int:
+    """Numbers of a thread's scratch: query, key and value, context, feed-forward and output of a block of rows."""
+    return rows * (3 * hidden + hidden + inner + hidden)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize(("hidden", "head_dim", "inner"), [(768, 64, 3072), (192, 48, 768), (384, 16, 100)])
+def test_memory_of_a_call_is_linear_in_its_tokens(hidden: int, head_dim: int, inner: int, threads: int) -> None:
+    """Six numbers for each feature of a token, blocks that stop growing, and what fills up panels, lines and tiles."""
+    widths = _widths(hidden, head_dim, hidden, inner)
+    tile = QUERIES * (KEYS + head_dim + 2) + head_dim
+    for length in LENGTHS:
+        size = _size(widths, 12, hidden, length, length, panels_for(length), threads, True)
+        assert size.block_rows <= BLOCK_ROWS
+        needed = size.zeros + size.scratch - COPIES * length * hidden
+        blocks = size.threads * (block_of(hidden, inner, size.block_rows) + tile)
+        rounded = 2 * PANEL * hidden + (ARRAYS + 2) * LINE + size.threads * size.block_rows * 5 * PANEL
+        assert 0 <= needed - blocks <= rounded
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_further_token_takes_seven_arrays_more_at_any_length(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its states, and two copies of query, key and value; tables of integers take a fourteenth of that here."""
+    monkeypatch.setenv("ROFORMER_NUM_THREADS", threads)
+    peaks = [peak_of_a_call(1, length) for length in (768, 1536, 2304, 3072)]  # whole blocks and panels
+    for arrays in np.diff(peaks) / (768 * ARRAY_BYTES):
+        assert COPIES + 1 <= arrays <= COPIES + 1.5
+
+
+@pytest.mark.parametrize(
+    ("batch", "length", "columns"),
+    [(8, 96, 96), (96, LANES, LANES), (96, LANES + 1, -(-(LANES + 1) // PANEL) * PANEL), (768, 1, 1)],
+)
+def test_keys_of_short_sequences_take_whole_panels_or_share_one(
+    batch: int, length: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More keys than a vector has begin a panel; the other five arrays are as long as the tokens are many."""
+    monkeypatch.setenv("ROFORMER_NUM_THREADS", "1")  # a helper may hold a call's arrays while the pooler has begun
+    arrays = (peak_of_a_call(2 * batch, length) - peak_of_a_call(batch, length)) / (batch * length * ARRAY_BYTES)
+    whole = COPIES - 1 + 2 * columns / length
+    assert whole <= arrays <= whole + 0.5
