@@ -223,8 +223,8 @@ def tables(found: dict[str, Any]) -> list[str]:
         )
     if "memory" in found:
         parts.append(
-            "## Memory\n\nMegabytes of a process at the peak of a call, above what it had before the first of these.\n\n"
-            + _memory_table(found["memory"])
+            "## Memory\n\nMegabytes that a process has at the peak of a call above what it had before the first one, "
+            "without those of files.\n\n" + _memory_table(found["memory"])
         )
     return parts
 

@@ -76,12 +76,17 @@ class Server:
         return {"seconds": seconds, "note": getattr(run, "note", "")}
 
     def memory(self, work: str, mode: str) -> dict[str, Any]:
-        """Bytes in memory before a call and at its peak, and the process's peak since it began."""
+        """Bytes of its own that a process has before a call and at its peak, and the peak of all since it began.
+
+        A page of a file that is looked into brings its neighbours, which the system takes back as it likes, so files
+        are no memory of a call.
+        """
         run, ever = self._run(work, mode), status("VmHWM")
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        before = resident()
+        before = resident() - status("RssFile")
         run()
-        return {"before": before, "peak": status("VmHWM"), "ever": max(ever, status("VmHWM"))}
+        peak = status("VmHWM")
+        return {"before": before, "peak": peak - status("RssFile"), "ever": max(ever, peak)}
 
     def _run(self, work: str, mode: str) -> Any:
         """What computes the work; made again after other work, for packed weights of all would not fit."""
