@@ -15,6 +15,7 @@ import pytest
 
 from roformer_numpy import RoFormerConfig, RoFormerModel
 from roformer_numpy.benchmarking.models import strong_weights
+from roformer_numpy.kernels.engine.factors import FLOAT32
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, PANEL
 from roformer_numpy.kernels.engine.panels import aligned, packed, padded
 from roformer_numpy.kernels.engine.products import multiply_panel
@@ -34,7 +35,7 @@ PRODUCTS = {
 @compiled
 def multiply(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int) -> None:
     """A way in: only compiled code can call the pieces of a kernel."""
-    multiply_panel(rows, a, lda, panel, c, ldc, depth)
+    multiply_panel(FLOAT32, rows, a, lda, panel, c, ldc, depth)
 
 
 @pytest.mark.parametrize("way", ["panels", "NumPy"])

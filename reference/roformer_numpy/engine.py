@@ -17,7 +17,7 @@ import numpy as np
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded
-from .errors import InputError
+from .errors import InputError, shown
 from .inputs import Cache, Inputs
 from .mapped import release
 from .packed_files import kept
@@ -28,6 +28,10 @@ THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 # Multiplications below which a second thread costs more than it brings: waking it takes some ten microseconds.
 SERIAL_WORK = 4_000_000
 
+# What products multiply: float32, or bfloat16 with sums in float32, which is twice as fast and has 3 digits.
+FULL = "float32"
+COMPUTE = (FULL, "bfloat16")
+
 # Rotary tables grow in steps of so many positions.
 TABLE_STEP = 64
 
@@ -35,8 +39,12 @@ TABLE_STEP = 64
 class Engine:
     """Packed weights of one model, made when they are first needed; its arrays cannot be written to from then on."""
 
-    def __init__(self, weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool) -> None:
+    def __init__(
+        self, weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool,
+        compute: str = FULL,
+    ) -> None:  # fmt: skip
         self.weights, self.config, self.components, self.causal = weights, config, components, causal
+        self.compute = compute
         self._packed: Any = None
         self._dense: dict[int, Any] = {}
         self._turns: tuple[Array, Array] | None = None
@@ -45,7 +53,7 @@ class Engine:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, pickled or deep, packs its own weights: addresses mean nothing elsewhere."""
-        return Engine, (self.weights, self.config, self.components, self.causal)
+        return Engine, (self.weights, self.config, self.components, self.causal, self.compute)
 
     def serves(self, inputs: Inputs) -> bool:
         """Whether a call can be computed here."""
@@ -142,7 +150,7 @@ class Engine:
             if id(bias) not in self._dense:
                 for array in (stored, bias):
                     _freeze(array)
-                self._dense[id(bias)] = _packed_dense(kernel, bias)
+                self._dense[id(bias)] = _packed_dense(kernel, bias, self.compute)
                 release(stored)
             return self._dense[id(bias)]
 
@@ -200,21 +208,22 @@ class Engine:
         def found(layer: Layer[Array], pack: Callable[[], list[Array]]) -> list[Array]:
             leaves: list[Array] = []
             map_leaves(lambda _name, array: leaves.append(array), layer)
-            return kept(leaves, ("layer", *settings), pack)
+            return kept(leaves, ("layer", self.compute, *settings), pack)
 
-        return _kernels().model.pack_layers(layers, *settings, thread_count(), found)
+        kind = _kernels().factors.KINDS[self.compute]
+        return _kernels().model.pack_layers(layers, *settings, thread_count(), found, kind)
 
 
-def _packed_dense(kernel: Array, bias: Array) -> Any:
+def _packed_dense(kernel: Array, bias: Array, compute: str) -> Any:
     """A PackedDense, whose panels may lie in a file."""
-    made = _kernels().dense.PackedDense
+    made, kind = _kernels().dense.PackedDense, _kernels().factors.KINDS[compute]
 
     def pack() -> list[Array]:
-        packed = made.of(kernel, bias, release, thread_count())
+        packed = made.of(kernel, bias, release, thread_count(), kind)
         return [packed.panels, packed.bias]
 
-    panels, lengthened = kept((kernel, bias), ("dense",), pack)
-    return made(panels, np.array(lengthened), len(bias))  # compiled code knows a bias that may be written to
+    panels, lengthened = kept((kernel, bias), ("dense", compute), pack)
+    return made(panels, np.array(lengthened), len(bias), kind)  # compiled code knows a bias that may be written to
 
 
 class Continuation:
@@ -266,7 +275,7 @@ def _table_of(embeds: Array) -> tuple[Array, Array]:
 def _kernels() -> Any:
     """The compiled side: numba is imported by those who ask for it."""
     from .kernels import engine
-    from .kernels.engine import dense, embedding, model  # noqa: F401
+    from .kernels.engine import dense, embedding, factors, model  # noqa: F401
 
     return engine
 
@@ -277,13 +286,37 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _packing.__setitem__(0, threading.Lock()))
 
 
-def engine_for(weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool) -> Engine | None:
+def engine_for(
+    weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool, compute: str = FULL
+) -> Engine | None:
     """The engine of a model, or None where the components compute everything."""
     if components.name != "kernels" or weights.embeddings.word.dtype != np.float32:
         return None
     from .kernels.engine.machine import INSTRUCTION_SET
 
-    return Engine(weights, config, components, causal) if INSTRUCTION_SET else None
+    return Engine(weights, config, components, causal, compute) if INSTRUCTION_SET else None
+
+
+def checked_compute(compute: Any, dtype: np.dtype[Any], components: Components) -> str:
+    """How the engine multiplies: "float32", or "bfloat16" where processor, weights and components allow it.
+
+    Raises:
+        InputError: it is neither, or something speaks against bfloat16.
+    """
+    if not isinstance(compute, str) or compute not in COMPUTE:
+        raise InputError(f"compute={shown(compute)} is not one of {', '.join(map(repr, COMPUTE))}")
+    if compute != FULL:
+        if dtype != np.float32 or components.name != "kernels":
+            given = f"dtype={dtype.name!r} and components={components.name!r}"
+            raise InputError(f"compute={compute!r} needs dtype='float32' and components='kernels', not {given}")
+        from .kernels.engine.machine import HAS_BFLOAT16
+
+        if not HAS_BFLOAT16:
+            raise InputError(
+                f"compute={compute!r} needs a processor with AVX512-BF16 and the engine in its AVX-512 form; "
+                f"this one, as it is used here, has not: leave compute='{FULL}'"
+            )
+    return compute
 
 
 def thread_count() -> int:

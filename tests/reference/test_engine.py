@@ -26,6 +26,7 @@ from roformer_numpy.config import HIDDEN_ACTS
 from roformer_numpy.engine import thread_count
 from roformer_numpy.kernels.engine import by_rows, single, sums
 from roformer_numpy.kernels.engine.by_rows import ROW_STEP
+from roformer_numpy.kernels.engine.factors import FLOAT32
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, LANES, PANEL, chosen_instruction_set
 from roformer_numpy.kernels.engine.model import COLUMN_TOKENS
 from roformer_numpy.kernels.engine.panels import aligned, packed, padded
@@ -329,7 +330,7 @@ def test_activations_of_infinity_are_finite_where_the_definition_is(hidden_act: 
 
 @kernel
 def _multiply(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int) -> None:
-    multiply_panel(rows, a, lda, panel, c, ldc, depth)
+    multiply_panel(FLOAT32, rows, a, lda, panel, c, ldc, depth)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 8, 13, 24, 41])
@@ -350,7 +351,7 @@ def test_products_over_panels_are_products(rows: int, depth: int, width: int) ->
 
 @kernel
 def _multiply_columns(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int, columns: int) -> None:
-    multiply_columns(rows, a, lda, panel, c, ldc, depth, columns)
+    multiply_columns(FLOAT32, rows, a, lda, panel, c, ldc, depth, columns)
 
 
 @pytest.mark.parametrize("rows", [1, 8, 19])

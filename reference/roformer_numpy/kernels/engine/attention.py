@@ -13,6 +13,7 @@ import numpy as np
 
 from ...weights import Array
 from ..jit import part, step
+from .factors import FLOAT32
 from .forward import VISIBLE, Pass
 from .intrinsics import floats_at, larger
 from .machine import LANES, PANEL
@@ -86,7 +87,7 @@ def _score(query: Array, key: int, count: int, scores: Array) -> None:
     for panel in range((count + PANEL - 1) // PANEL):
         target = scores.ctypes.data + FLOAT_BYTES * panel * PANEL
         source, columns = key + FLOAT_BYTES * panel * head_dim * PANEL, count - panel * PANEL
-        multiply_columns(rows, query.ctypes.data, head_dim, source, target, scores.shape[1], head_dim, columns)
+        multiply_columns(FLOAT32, rows, query.ctypes.data, head_dim, source, target, scores.shape[1], head_dim, columns)
 
 
 @part
@@ -142,8 +143,8 @@ def _mix(rows: int, count: int, scores: Array, before: int, value: Array, mixed:
         source = value.ctypes.data + FLOAT_BYTES * column
         target = mixed.ctypes.data + FLOAT_BYTES * column
         if column + PANEL <= width:
-            multiply_rows(rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
+            multiply_rows(FLOAT32, rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
             column += PANEL
         else:
-            multiply_rows_thin(rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
+            multiply_rows_thin(FLOAT32, rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
             column += LANES

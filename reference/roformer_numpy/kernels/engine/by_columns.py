@@ -27,6 +27,7 @@ from .forward import (
     multiply,
     normalize,
     panels_of,
+    rows_of,
 )  # fmt: skip
 from .tasks import finish, take, wait
 
@@ -44,23 +45,23 @@ def by_columns(p: Pass, thread: int) -> None:
         phase, layer = PHASES * number, p.layers[number]
         before, x = p.states[min(number, last)], p.states[min(number + 1, last)]
         width = layer[HEADS] * p.query.shape[3]
-        _share_product(p, phase, before, before.shape[1], layer[QKV], 3 * width, QKV_SHARE, p.qkv[0])
+        _share_product(p, phase, thread, before, layer[QKV], 3 * width, QKV_SHARE, p.qkv[0])
         _share_heads(p, phase + 1, number, thread)
         norm = (OUTPUT_BIAS, GAMMA, BETA)
-        _share_output(p, phase + 2, layer, p.context[0], width, layer[OUTPUT], OUTPUT_SHARE, norm, before, x)
-        _share_intermediate(p, phase + 3, layer, x)
+        _share_output(p, phase + 2, thread, layer, p.context[0], width, layer[OUTPUT], OUTPUT_SHARE, norm, before, x)
+        _share_intermediate(p, phase + 3, thread, layer, x)
         norm = (SECOND_BIAS, SECOND_GAMMA, SECOND_BETA)
-        _share_output(p, phase + 4, layer, p.inner[0], p.inner_width, layer[SECOND], SECOND_SHARE, norm, x, x)
+        _share_output(p, phase + 4, thread, layer, p.inner[0], p.inner_width, layer[SECOND], SECOND_SHARE, norm, x, x)
 
 
 @step
-def _share_product(p: Pass, phase: int, a: Array, depth: int, panels: int, width: int, share: int, c: Array) -> None:
-    tasks = _tasks(width, share)
+def _share_product(p: Pass, phase: int, thread: int, x: Array, panels: int, width: int, share: int, c: Array) -> None:
+    rows, tasks, given = x.shape[0], _tasks(width, share), rows_of(p, thread, x.shape[0], x, x.shape[1])
     while True:
         task = take(p.counters, phase)
         if task >= tasks:
             break
-        multiply(a.shape[0], a, depth, panels, width, task * share, _end(task, share, width), c)
+        multiply(p.kind, rows, given, panels, width, task * share, _end(task, share, width), c)
         finish(p.counters, phase)
     wait(p.counters, phase, tasks)
 
@@ -82,16 +83,17 @@ def _share_heads(p: Pass, phase: int, number: int, thread: int) -> None:
 
 @step
 def _share_output(
-    p: Pass, phase: int, layer: Array, a: Array, depth: int, panels: int, share: int, norm: tuple[int, int, int],
-    residual: Array, x: Array,
+    p: Pass, phase: int, thread: int, layer: Array, a: Array, depth: int, panels: int, share: int,
+    norm: tuple[int, int, int], residual: Array, x: Array,
 ) -> None:  # fmt: skip
     """x ← LayerNorm(a · panels + bias + residual); who ends the product normalizes, the others would only wait."""
     rows, tasks = x.shape[0], _tasks(x.shape[1], share)
+    given = rows_of(p, thread, rows, a, depth)
     while True:
         task = take(p.counters, phase)
         if task >= tasks:
             break
-        multiply(rows, a, depth, panels, x.shape[1], task * share, _end(task, share, x.shape[1]), p.y[0])
+        multiply(p.kind, rows, given, panels, x.shape[1], task * share, _end(task, share, x.shape[1]), p.y[0])
         if finish(p.counters, phase) == tasks:
             normalize(layer, norm[0], norm[1], norm[2], p.eps, rows, p.y[0], residual, x)
             finish(p.counters, phase)
@@ -99,13 +101,14 @@ def _share_output(
 
 
 @step
-def _share_intermediate(p: Pass, phase: int, layer: Array, x: Array) -> None:
+def _share_intermediate(p: Pass, phase: int, thread: int, layer: Array, x: Array) -> None:
     tasks, share = _tasks(p.inner_width, INTERMEDIATE_SHARE), INTERMEDIATE_SHARE
+    rows, given = x.shape[0], rows_of(p, thread, x.shape[0], x, x.shape[1])
     while True:
         task = take(p.counters, phase)
         if task >= tasks:
             break
-        feed_forward(p, layer, x.shape[0], x, p.inner[0], task * share, _end(task, share, p.inner_width))
+        feed_forward(p, layer, rows, given, p.inner[0], task * share, _end(task, share, p.inner_width))
         finish(p.counters, phase)
     wait(p.counters, phase, tasks)
 

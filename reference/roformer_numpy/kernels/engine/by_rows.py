@@ -29,6 +29,7 @@ from .forward import (
     multiply,
     normalize,
     panels_of,
+    rows_of,
 )  # fmt: skip
 from .tasks import finish, take, wait
 
@@ -70,7 +71,8 @@ def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> No
     layer, qkv = p.layers[number], p.qkv[thread]
     x = _state(p, number)[first:last]
     width = 3 * layer[HEADS] * p.query.shape[3]
-    multiply(last - first, x, x.shape[1], layer[QKV], width, 0, panels_of(width), qkv)
+    given = rows_of(p, thread, last - first, x, x.shape[1])
+    multiply(p.kind, last - first, given, layer[QKV], width, 0, panels_of(width), qkv)
     lay_out(p, number, thread, qkv, first, last - first, 0, layer[HEADS])
 
 
@@ -81,10 +83,12 @@ def _finish_layer(p: Pass, number: int, thread: int, first: int, last: int) -> N
     before, x = _state(p, number)[first:last], _state(p, number + 1)[first:last]
     context, width = p.context[thread], layer[HEADS] * p.query.shape[3]
     attend_rows(p, number, thread, first, last, 0, layer[HEADS], context)
-    multiply(rows, context, width, layer[OUTPUT], x.shape[1], 0, panels_of(x.shape[1]), y)
+    given = rows_of(p, thread, rows, context, width)
+    multiply(p.kind, rows, given, layer[OUTPUT], x.shape[1], 0, panels_of(x.shape[1]), y)
     normalize(layer, OUTPUT_BIAS, GAMMA, BETA, p.eps, rows, y, before, x)
-    feed_forward(p, layer, rows, x, inner, 0, panels_of(p.inner_width))
-    multiply(rows, inner, p.inner_width, layer[SECOND], x.shape[1], 0, panels_of(x.shape[1]), y)
+    feed_forward(p, layer, rows, rows_of(p, thread, rows, x, x.shape[1]), inner, 0, panels_of(p.inner_width))
+    given = rows_of(p, thread, rows, inner, p.inner_width)
+    multiply(p.kind, rows, given, layer[SECOND], x.shape[1], 0, panels_of(x.shape[1]), y)
     normalize(layer, SECOND_BIAS, SECOND_GAMMA, SECOND_BETA, p.eps, rows, y, x, x)
 
 

@@ -18,7 +18,7 @@ from .machine import PANEL
 from .products import FLOAT_BYTES
 from .scratch import line
 
-ARRAYS = 12
+ARRAYS = 13
 
 
 class Widths(NamedTuple):
@@ -33,6 +33,7 @@ class Widths(NamedTuple):
     leading_context: int
     leading_inner: int
     leading_y: int
+    leading_words: int  # 0 where products are float32
 
 
 class Call(NamedTuple):
@@ -63,6 +64,7 @@ class Call(NamedTuple):
     blocks: int  # of rows that have scratch
     threads: int  # that have
     zeros: Array  # a line and `floats` of key and value; 0, or what earlier calls left there
+    kind: Any  # of the factors of dense products
     scratch: Array  # ARRAYS lines and `floats` of the others
 
 
@@ -78,7 +80,7 @@ def floats(
         blocks * rows * widths.leading_qkv, blocks * rows * widths.leading_context,
         blocks * rows * widths.leading_inner, blocks * rows * widths.leading_y,
         threads * QUERIES * KEYS, threads * QUERIES * widths.value, threads * QUERIES, threads * QUERIES,
-        threads * head_dim,
+        threads * head_dim, threads * rows * widths.leading_words,
     )  # fmt: skip
 
 
@@ -100,6 +102,7 @@ def laid_out(call: Call) -> Pass:
     highest = line(call.scratch, mixed + sizes[8])
     total = line(call.scratch, highest + sizes[9])
     turned = line(call.scratch, total + sizes[10])
+    words = line(call.scratch, turned + sizes[11])
     return Pass(
         counters=call.counters, layers=call.layers, inner_width=w.inner, eps=call.eps,
         activation=Activation(*call.activation), rotary_value=call.rotary_value,
@@ -118,6 +121,7 @@ def laid_out(call: Call) -> Pass:
         highest=_cut(call.scratch, highest, (threads, QUERIES)),
         total=_cut(call.scratch, total, (threads, QUERIES)),
         turned=_cut(call.scratch, turned, (threads, w.head_dim)),
+        kind=call.kind, narrow=w.leading_words > 0, words=_cut(call.scratch, words, (threads, rows, w.leading_words)),
     )  # fmt: skip
 
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from ...weights import Array
 from ..announcing import announced
-from ..arrays import FLOAT32, readable
+from ..arrays import FLOAT32 as FLOAT32_TYPE
+from ..arrays import readable
 from ..jit import kernel, step
 from .activating import BY_NOTHING, PLAIN_ACTIVATIONS, Activation, activate
+from .factors import FLOAT32, is_narrow, narrow, words_for
 from .machine import PANEL
 from .panels import lengthened, packed, panels_for
 from .products import FLOAT_BYTES, multiply_columns
@@ -40,6 +42,7 @@ class PackedDense:
     panels: Array
     bias: Array
     width: int
+    kind: Any = FLOAT32  # of factors
 
     @functools.cached_property
     def address(self) -> int:
@@ -48,17 +51,19 @@ class PackedDense:
 
     @classmethod
     def of(
-        cls, kernel: Array, bias: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1
-    ) -> PackedDense:
+        cls, kernel: Array, bias: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1,
+        kind: Any = FLOAT32,
+    ) -> PackedDense:  # fmt: skip
         """Pack a kernel (depth, width), in whatever order it lies in memory, and its bias (width,); see `packed`."""
-        return cls(packed(kernel, let_go, threads), lengthened(bias), len(bias))
+        return cls(packed(kernel, let_go, threads, kind), lengthened(bias), len(bias), kind)
 
 
 class Product(NamedTuple):
     """One product and what follows; n rows."""
 
     counters: Array
-    x: Array  # (n, depth)
+    kind: Any  # of factors
+    x: Array  # (n, words of the depth)
     panels: int  # their address
     bias: Array  # (width in whole panels,)
     activation: tuple[Any, ...]  # Activation
@@ -87,21 +92,37 @@ def run_dense(
     Returns:
         (…, width) float32.
     """
-    rows = readable(x, FLOAT32).reshape(-1, x.shape[-1])
+    rows = readable(x, FLOAT32_TYPE).reshape(-1, x.shape[-1])
     result = np.empty((len(rows), weights.width), np.float32)
     if len(rows):
         share = SHARE if panels_for(weights.width) >= FEW_GROUPS * SHARE else 1
         block = min(BLOCK_ROWS, len(rows))
         threads = min(threads, -(-panels_for(weights.width) // share) * -(-len(rows) // block))
-        gamma, beta, eps = (readable(norm[0], FLOAT32), readable(norm[1], FLOAT32), norm[2]) if norm else _NO_NORM
+        gamma, beta, eps = (
+            (readable(norm[0], FLOAT32_TYPE), readable(norm[1], FLOAT32_TYPE), norm[2]) if norm else _NO_NORM
+        )
         product = Product(
-            new_counters(2), rows, weights.address, weights.bias, PLAIN_ACTIVATIONS[activation],
-            gamma, beta, float(eps), share,
+            new_counters(2), weights.kind, _words(rows, weights.kind), weights.address, weights.bias,
+            PLAIN_ACTIVATIONS[activation], gamma, beta, float(eps), share,
             np.empty(threads * block * share * PANEL + LINE, np.float32), block, threads, result,
         )  # fmt: skip
         with announced(multiply_all):
             WORKERS.run(threads, multiply_all, (tuple(product),))
     return result.reshape(*x.shape[:-1], weights.width)
+
+
+def _words(x: Array, kind: Any) -> Array:
+    """Rows as products read them."""
+    if not is_narrow(kind):
+        return x
+    words = np.empty((len(x), words_for(x.shape[1], kind)), np.float32)
+    _narrow_rows(x, words)
+    return readable(words, FLOAT32_TYPE)
+
+
+@kernel
+def _narrow_rows(x: Array, words: Array) -> None:
+    narrow(x.shape[0], x.ctypes.data, x.shape[1], x.shape[1], words.ctypes.data, words.shape[1])
 
 
 _NOTHING = readable(np.empty(0, np.float32), np.float32)
@@ -145,7 +166,7 @@ def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
         weights = p.panels + FLOAT_BYTES * (panel + number) * depth * PANEL
         target = scratch.ctypes.data + FLOAT_BYTES * number * PANEL
         rest = columns - number * PANEL
-        multiply_columns(rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth, rest)
+        multiply_columns(p.kind, rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth, rest)
         if p.activation[0] != BY_NOTHING:
             activate(Activation(*p.activation), scratch, rows, number * PANEL, p.bias[start:])
     for row in range(rows):

@@ -5,13 +5,14 @@ A layer is a row of `layers`: the addresses of its packed weights in the order o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...weights import Array
 from ..jit import inlined, part, step
 from .activating import Activation, activate
+from .factors import PAIR, narrow
 from .intrinsics import floats_at
 from .machine import LANES, PANEL
 from .products import FLOAT_BYTES, multiply_columns
@@ -63,6 +64,9 @@ class Pass(NamedTuple):
     highest: Array  # (threads, QUERIES)
     total: Array  # (threads, QUERIES)
     turned: Array  # (threads, d)
+    kind: Any  # of the factors of dense products, see `factors`
+    narrow: bool  # whether those are pairs
+    words: Array  # (threads, rows of a block, words of the deepest product), or without rows where nothing is narrowed
 
 
 POSITION, KEY, PLACE, VISIBLE, BLIND, ROW = range(6)
@@ -81,14 +85,34 @@ def vector_at(address: int, width: int) -> Array:
     return floats_at(address, (width,))
 
 
+class Rows(NamedTuple):
+    """Rows as products read them."""
+
+    address: int
+    leading: int  # words from row to row
+    depth: int  # words of a row
+
+
+@step
+def rows_of(p: Pass, thread: int, rows: int, a: Array, depth: int) -> Rows:
+    """a[:rows, :depth] where it lies, or narrowed to pairs, until the same thread asks for others."""
+    if p.narrow:
+        target, leading = p.words[thread].ctypes.data, p.words.shape[2]
+        narrow(rows, a.ctypes.data, a.shape[1], depth, target, leading)
+        found = Rows(target, leading, (depth + PAIR - 1) // PAIR)
+    else:
+        found = Rows(a.ctypes.data, a.shape[1], depth)
+    return found
+
+
 @part
-def multiply(rows: int, a: Array, depth: int, panels: int, width: int, first: int, last: int, c: Array) -> None:
-    """c[:rows] ← a[:rows, :depth] · the panels first to last of the weights (depth, width) at the address `panels`."""
+def multiply(kind: Any, rows: int, a: Rows, panels: int, width: int, first: int, last: int, c: Array) -> None:
+    """c[:rows] ← a · the panels first to last of weights `width` wide, of which the first is at address `panels`."""
     for number in range(first, last):
-        panel = panels + FLOAT_BYTES * number * depth * PANEL
+        panel = panels + FLOAT_BYTES * number * a.depth * PANEL
         target = c.ctypes.data + FLOAT_BYTES * number * PANEL
         columns = width - number * PANEL
-        multiply_columns(rows, a.ctypes.data, a.shape[1], panel, target, c.shape[1], depth, columns)
+        multiply_columns(kind, rows, a.address, a.leading, panel, target, c.shape[1], a.depth, columns)
 
 
 @part
@@ -213,9 +237,9 @@ def normalize(
 
 
 @step
-def feed_forward(p: Pass, layer: Array, rows: int, x: Array, inner: Array, first: int, last: int) -> None:
+def feed_forward(p: Pass, layer: Array, rows: int, x: Rows, inner: Array, first: int, last: int) -> None:
     """inner[:rows] ← activation(x · intermediate + bias) in the panels first to last, each while it is in the cache."""
     bias = vector_at(layer[INTERMEDIATE_BIAS], panels_of(p.inner_width) * PANEL)
     for number in range(first, last):
-        multiply(rows, x, x.shape[1], layer[INTERMEDIATE], p.inner_width, number, number + 1, inner)
+        multiply(p.kind, rows, x, layer[INTERMEDIATE], p.inner_width, number, number + 1, inner)
         activate(p.activation, inner, rows, number * PANEL, bias)

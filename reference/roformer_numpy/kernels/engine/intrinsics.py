@@ -12,7 +12,7 @@ from typing import Any
 
 import numba.extending
 import numba.np.arrayobj
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 
@@ -25,20 +25,44 @@ INT64, INT32, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 POINTER = BYTE.as_pointer()
 FLOAT = ir.FloatType()
 
+
+class _BFloat16(ir.Type):  # type: ignore[misc]  # llvmlite has no word for LLVM's `bfloat`
+    """LLVM's type of bfloat16 numbers."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat16)
+
+
+# What AVX512-BF16 multiplies: until LLVM 16 it had no name for two bfloat16 numbers but one integer.
+PAIRS = ir.VectorType(_BFloat16(), 32) if binding.llvm_version_info[0] >= 16 else ir.VectorType(INT32, 16)
+
 # The system call that lets another thread run while this one has nothing to do but wait.
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
 
-@intrinsic
-def floats_at(context: Any, address: Any, shape: Any) -> Any:
-    """The float32 array of a shape, a tuple of int64, that lies at an address."""
-    made = types.Array(types.float32, len(shape), "C")
+def _array_of(number: Any) -> Any:
+    """The intrinsic f(address, shape) that makes an array of a type of numbers."""
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], POINTER)
-        return array_at(context, builder, made(types.voidptr, shape), (pointer, arguments[1]))
+    def typed(context: Any, address: Any, shape: Any) -> Any:
+        made = types.Array(number, len(shape), "C")
 
-    return made(types.int64, shape), generate
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            pointer = builder.inttoptr(arguments[0], POINTER)
+            return array_at(context, builder, made(types.voidptr, shape), (pointer, arguments[1]))
+
+        return made(types.int64, shape), generate
+
+    return intrinsic(typed)
+
+
+# The array of a shape, a tuple of int64, that lies at an address: of float32, of the halves of words.
+floats_at, halves_at = _array_of(types.float32), _array_of(types.uint16)
 
 
 @intrinsic

@@ -68,3 +68,6 @@ INSTRUCTION_SET = chosen_instruction_set()
 _BLOCK = INSTRUCTION_SET or KNOWN[-1]  # sizes for code that is then never called
 LANES, ROWS, VECTORS = _BLOCK.lanes, _BLOCK.rows, _BLOCK.vectors
 PANEL = LANES * VECTORS
+
+# Products of pairs of bfloat16 numbers, twice as many in the same time.
+HAS_BFLOAT16 = bool(INSTRUCTION_SET) and LANES == 16 and bool(_features().get("avx512bf16"))

@@ -5,18 +5,20 @@
 Every step of `depth` loads one row of B as vectors, and multiplies each by one number of each row of A, spread over a
 vector. ROWS · vectors sums are kept in registers for the whole depth, so A and B are read once and C is touched once.
 The order of the additions depends on nothing but `depth`: the same numbers come out whatever the number of rows.
+What a "number" of A or B is, one float32 or two bfloat16, `factors` says; C is float32.
 
 While it works it asks for the memory of the slice of B that comes next, spread over the passes: a core waits less.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 
-from .intrinsics import FLOAT, INT32, INT64, POINTER, external, intrinsic
+from .intrinsics import FLOAT, INT32, INT64, PAIRS, POINTER, external, intrinsic
 from .machine import LANES
 
 VECTOR = ir.VectorType(FLOAT, LANES)
@@ -26,22 +28,33 @@ ADDRESSES_AND_SIZES = 9
 
 
 def micro_kernel(rows: int, vectors: int, lines: int = 0, rests: int = 0) -> Any:
-    """An intrinsic f(a, lda, b, ldb, c, ldc, depth, add_to_c, fetch) for blocks of `rows` × `vectors`.
+    """An intrinsic f(kind, a, lda, b, ldb, c, ldc, depth, add_to_c, fetch) for blocks of `rows` × `vectors`.
 
-    Args of the intrinsic, all int64: addresses a, b, c; leading dimensions in elements; depth ≥ 1; whether the product
-    is added to C instead of stored; and fetch, the address of memory to ask for, advanced by `lines` · 64 bytes a step,
-    or with `rests` every 2^rests steps.
+    Args of the intrinsic, all but the kind of factors int64: addresses a, b, c; leading dimensions in words; depth ≥ 1;
+    whether the product is added to C instead of stored; and fetch, the address of memory to ask for, advanced by
+    `lines` · 64 bytes a step, or with `rests` every 2^rests steps.
     """
 
     @intrinsic
     def multiply_block(
-        context: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, depth: Any, add_to_c: Any, fetch: Any
+        context: Any,
+        kind: Any,
+        a: Any,
+        lda: Any,
+        b: Any,
+        ldb: Any,
+        c: Any,
+        ldc: Any,
+        depth: Any,
+        add_to_c: Any,
+        fetch: Any,
     ) -> Any:
         def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            _Block(builder, rows, vectors, lines, rests).generate(*arguments)
+            block = _Block if isinstance(kind, types.Float) else _BlockOfPairs
+            block(builder, rows, vectors, lines, rests).generate(*arguments[1:])
             return target.get_dummy_value()
 
-        return types.void(*[types.int64] * ADDRESSES_AND_SIZES), generate
+        return types.void(kind, *[types.int64] * ADDRESSES_AND_SIZES), generate
 
     return multiply_block
 
@@ -52,10 +65,14 @@ class _Block:
     def __init__(self, builder: Any, rows: int, vectors: int, lines: int, rests: int) -> None:
         self.builder, self.rows, self.vectors, self.lines, self.rests = builder, rows, vectors, lines, rests
         module = builder.module
-        fma = ir.FunctionType(VECTOR, [VECTOR] * 3)
-        self.fma = external(module, fma, f"llvm.fma.v{LANES}f32")
+        self.multiply_add = self._instruction(module)
         fetch = ir.FunctionType(ir.VoidType(), [POINTER, INT32, INT32, INT32])
         self.fetch_line = external(module, fetch, "llvm.prefetch.p0")
+
+    def _instruction(self, module: Any) -> Any:
+        """total ← f(a, b, total)."""
+        fma = external(module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fma.v{LANES}f32")
+        return lambda a, b, total: self.builder.call(fma, [a, b, total])
 
     def generate(
         self, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, depth: Any, add_to_c: Any, fetch: Any
@@ -108,7 +125,7 @@ class _Block:
         for a_row, totals in zip(a_rows, sums, strict=True):
             spread = self._spread(builder.load(builder.gep(a_row, [step]), align=FLOAT_BYTES))
             pairs = zip(b_vectors, totals, strict=True)
-            grown.append([builder.call(self.fma, [spread, vector, total]) for vector, total in pairs])
+            grown.append([self.multiply_add(spread, vector, total) for vector, total in pairs])
         return grown
 
     def _load(self, pointer: Any) -> Any:
@@ -150,3 +167,13 @@ class _Block:
                 pointer = builder.inttoptr(address, VECTOR.as_pointer())
                 value = builder.fadd(total, builder.load(pointer, align=FLOAT_BYTES)) if add else total
                 builder.store(value, pointer, align=FLOAT_BYTES)
+
+
+class _BlockOfPairs(_Block):
+    """The same, where a word of A and of B is two bfloat16 numbers: each lane adds two products to its sum."""
+
+    def _instruction(self, module: Any) -> Any:
+        name = "llvm.x86.avx512bf16.dpbf16ps.512"
+        dot = external(module, ir.FunctionType(VECTOR, [VECTOR, PAIRS, PAIRS]), name)
+        pairs, call = partial(self.builder.bitcast, typ=PAIRS), self.builder.call
+        return lambda a, b, total: call(dot, [total, pairs(a), pairs(b)])

@@ -16,9 +16,10 @@ from .activating import PLAIN_ACTIVATIONS
 from .by_columns import PHASES
 from .by_rows import ROW_STEP
 from .call import ARRAYS, Call, Widths, floats
+from .factors import FLOAT32, is_narrow, words_for
 from .forward import FIELDS
 from .machine import LANES, PANEL
-from .panels import empty_panels, lengthened, pack_columns, packed, padded, panels_for
+from .panels import empty_panels, lengthened, narrowed, pack_columns, packed, padded, panels_for
 from .schedules import compute
 from .scratch import LINE
 from .tasks import new_counters
@@ -50,6 +51,7 @@ class PackedLayers:
     hidden: int
     inner: int
     widths: Widths
+    kind: Any  # of the factors of products
 
     @functools.cached_property
     def plain_widths(self) -> tuple[int, ...]:
@@ -58,12 +60,13 @@ class PackedLayers:
 
 
 def pack_layers(
-    layers: Iterable[Layer[Array]], head_dim: int, rotary_value: bool, threads: int = 1, kept: Keeper | None = None
-) -> PackedLayers:
+    layers: Iterable[Layer[Array]], head_dim: int, rotary_value: bool, threads: int = 1, kept: Keeper | None = None,
+    kind: Any = FLOAT32,
+) -> PackedLayers:  # fmt: skip
     """Pack the weights of all layers; the tree is not needed afterwards. `kept` may have the arrays of a layer."""
     rows, arrays, widths = [], [], []
     for layer in layers:
-        pack = partial(_parts, layer, head_dim, rotary_value, threads)
+        pack = partial(_parts, layer, head_dim, rotary_value, threads, kind)
         parts = kept(layer, pack) if kept else pack()
         arrays += parts
         widths.append(layer.attention.query.kernel.shape[1])
@@ -71,21 +74,25 @@ def pack_layers(
         hidden, inner = layer.feed_forward.intermediate.kernel.shape
     addresses = np.array(rows, np.int64)
     assert addresses.shape[1] == len(FIELDS)
-    return PackedLayers(addresses, tuple(arrays), hidden, inner, _widths(max(widths), head_dim, hidden, inner))
+    sizes = _widths(max(widths), head_dim, hidden, inner, kind)
+    return PackedLayers(addresses, tuple(arrays), hidden, inner, sizes, kind)
 
 
-def _parts(layer: Layer[Array], head_dim: int, rotary_value: bool, threads: int) -> list[Array]:
+def _parts(layer: Layer[Array], head_dim: int, rotary_value: bool, threads: int, kind: Any) -> list[Array]:
     """All fields but the last."""
-    attention = _attention(layer.attention, head_dim, rotary_value, threads)
-    return [*attention, *_feed_forward(layer.feed_forward, threads)]
+    attention = _attention(layer.attention, head_dim, rotary_value, threads, kind)
+    return [*attention, *_feed_forward(layer.feed_forward, threads, kind)]
 
 
-def _widths(width: int, head_dim: int, hidden: int, inner: int) -> Widths:
+def _widths(width: int, head_dim: int, hidden: int, inner: int, kind: Any) -> Widths:
+    words = words_for(max(width, hidden, inner), kind) if is_narrow(kind) else 0
     leading = map(_leading, (3 * width, width, inner, hidden))
-    return Widths(width // head_dim, head_dim, _whole_vectors(head_dim), inner, *leading)
+    return Widths(
+        width // head_dim, head_dim, _whole_vectors(head_dim), inner, *leading, _leading(words) if words else 0
+    )
 
 
-def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool, threads: int) -> list[Array]:
+def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool, threads: int, kind: Any) -> list[Array]:
     """The fields qkv to beta; the order of features and the scale of the scores are folded into the weights."""
     hidden, width = weights.query.kernel.shape
     order, scale, one = _halves(width, head_dim), np.float32(1.0 / np.sqrt(head_dim)), np.float32(1.0)
@@ -100,17 +107,17 @@ def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool, thr
     output = weights.output.kernel[value_order] if rotary_value else weights.output.kernel
     norm = weights.layer_norm
     return [
-        panels, lengthened(np.concatenate(bias)), packed(output, None, threads), lengthened(weights.output.bias),
-        *_row(norm.gamma, norm.beta),
+        narrowed(panels, kind), lengthened(np.concatenate(bias)),
+        packed(output, None, threads, kind), lengthened(weights.output.bias), *_row(norm.gamma, norm.beta),
     ]  # fmt: skip
 
 
-def _feed_forward(weights: FeedForward[Array], threads: int) -> list[Array]:
+def _feed_forward(weights: FeedForward[Array], threads: int, kind: Any) -> list[Array]:
     """The fields intermediate to second_beta."""
     first, second, norm = weights.intermediate, weights.output, weights.layer_norm
     return [
-        packed(first.kernel, None, threads), lengthened(first.bias), packed(second.kernel, None, threads),
-        lengthened(second.bias), *_row(norm.gamma, norm.beta),
+        packed(first.kernel, None, threads, kind), lengthened(first.bias),
+        packed(second.kernel, None, threads, kind), lengthened(second.bias), *_row(norm.gamma, norm.beta),
     ]  # fmt: skip
 
 
@@ -151,7 +158,8 @@ def run_layers(
         rotary_value, tokens.table, tokens.sequence_of, tokens.keys_from, tokens.places_from, *rotation, states,
         _NO_CACHE if cache is None else cache, tokens.past,
         size.block_rows, size.row_blocks, size.turns, size.copies, size.blocks, size.threads,
-        np.zeros(size.zeros, np.float32) if memory is None else memory, np.empty(size.scratch, np.float32),
+        np.zeros(size.zeros, np.float32) if memory is None else memory, layers.kind,
+        np.empty(size.scratch, np.float32),
     )  # fmt: skip
     with announced(compute):
         WORKERS.run(size.threads, compute, (tuple(call),))

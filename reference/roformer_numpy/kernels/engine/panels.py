@@ -3,7 +3,8 @@
     kernel (depth, width)  →  panels (⌈width / PANEL⌉, depth, PANEL)
 
 A panel is one stream through memory, which a core fetches at its full rate; the columns that fill up the last panel are
-zero. Packing happens once, when a model is first used.
+zero. Packing happens once, when a model is first used. Of bfloat16 (see `factors`) a row of a panel is PANEL pairs, so
+that there are half as many rows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 from ...weights import Array
 from ..announcing import announced
 from ..jit import kernel, step
+from .factors import FLOAT32, PAIR, bfloat16, is_narrow, words_for
 from .forward import vector_at
+from .intrinsics import halves_at
 from .machine import PANEL
 from .products import FLOAT_BYTES
 from .tasks import finish, new_counters, take, wait
@@ -24,6 +27,8 @@ from .workers import WORKERS
 
 LINE_BYTES = 64
 LINE = LINE_BYTES // FLOAT_BYTES
+
+NOTHING = np.float32(0.0)
 
 # Of a source that is let go of while it is packed, so many numbers at a time.
 STRETCH = 4_000_000
@@ -49,22 +54,50 @@ def aligned(*shape: int) -> Array:
     return room[start : start + size].view(np.float32).reshape(shape)
 
 
-def packed(kernel: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1) -> Array:
-    """`kernel` (depth, width) as panels (panels, depth, PANEL); `let_go` gets the columns that are not needed again."""
+def packed(
+    kernel: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1, kind: Any = FLOAT32
+) -> Array:
+    """`kernel` (depth, width) as panels of a kind of factors.
+
+    Args:
+        kernel: float32, in whatever order it lies in memory.
+        let_go: gets the columns that are not needed again.
+        threads: how many may take part.
+        kind: of factors.
+
+    Returns:
+        (panels, words of the depth, PANEL) float32; pairs of bfloat16 are such by their size alone.
+    """
     depth, width = kernel.shape
-    panels = empty_panels(depth, width)
+    panels = aligned(panels_for(width), words_for(depth, kind), PANEL)
     step = max(1, STRETCH // (depth * PANEL)) * PANEL
     for start in range(0, width, step):
         columns = kernel[:, start : start + step]
-        pack_columns(columns, np.arange(columns.shape[1]), 1.0, panels, start, threads)
+        some = panels[start // PANEL : panels_for(start + columns.shape[1])]
+        wide = empty_panels(depth, columns.shape[1]) if is_narrow(kind) else _cleared(some, columns.shape[1])
+        pack_columns(columns, np.arange(columns.shape[1]), 1.0, wide, 0, threads)
+        if is_narrow(kind):
+            _narrow_panels(wide, some)
         if let_go:
             let_go(columns)
     return panels
 
 
+def narrowed(panels: Array, kind: Any) -> Array:
+    """Panels (panels, depth, PANEL) as they are, or with their columns' numbers in pairs of bfloat16."""
+    if not is_narrow(kind):
+        return panels
+    result = aligned(len(panels), words_for(panels.shape[1], kind), PANEL)
+    _narrow_panels(panels, result)
+    return result
+
+
 def empty_panels(depth: int, width: int) -> Array:
     """Room for a kernel (depth, width), with zeros in the columns that fill up the last panel."""
-    panels = aligned(panels_for(width), depth, PANEL)
+    return _cleared(aligned(panels_for(width), depth, PANEL), width)
+
+
+def _cleared(panels: Array, width: int) -> Array:
     panels[-1, :, PANEL - (padded(width) - width) :] = 0.0
     return panels
 
@@ -119,6 +152,19 @@ def _pack_panel(source: int, row_step: int, column_step: int, order: Array, scal
             column = vector_at(source + FLOAT_BYTES * column_step * order[number], (depth - 1) * row_step + 1)
             for row in range(top, bottom):
                 panel[row, at + number] = column[row * row_step] * scale
+
+
+@kernel
+def _narrow_panels(panels: Array, words: Array) -> None:
+    """Two rows of `panels` (panels, depth, PANEL) become a row of `words`, (panels, ⌈depth / 2⌉, PANEL)."""
+    depth = panels.shape[1]
+    for number in range(panels.shape[0]):
+        for row in range(words.shape[1]):
+            pairs = halves_at(words[number, row].ctypes.data, (PANEL, PAIR))
+            for column in range(PANEL):
+                pairs[column, 0] = bfloat16(panels[number, PAIR * row, column])
+                second = panels[number, PAIR * row + 1, column] if PAIR * row + 1 < depth else NOTHING
+                pairs[column, 1] = bfloat16(second)
 
 
 def lengthened(bias: Array) -> Array:

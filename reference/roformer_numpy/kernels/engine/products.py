@@ -2,6 +2,8 @@
 
 The sum of one slice is kept in registers and added to C at its end: a sum of sums loses less to rounding than one long
 chain, and a slice of a panel stays in the first-level cache while all rows pass over it.
+
+`kind` says what the factors are, see `factors`: depth and leading dimensions are words of theirs.
 """
 
 from __future__ import annotations
@@ -39,64 +41,70 @@ _thin_1, _thin_2, _thin_3, _thin_4, _thin_5, _thin_6, _thin_7, _thin_8 = (_thin[
 
 
 @part
-def multiply_rows(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
+def multiply_rows(
+    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
+) -> None:
     """C[rows, PANEL] (+)= A[rows, depth] · B[depth, PANEL] for any number of rows; addresses and elements."""
     row = 0
     while row + ROWS <= rows:
-        _full(a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add, 0)
+        _full(kind, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add, 0)
         row += ROWS
     if row < rows:
         _multiply_rest(
-            rows - row, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add
+            kind, rows - row, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add
         )
 
 
 @part
-def multiply_rows_thin(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
+def multiply_rows_thin(
+    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
+) -> None:
     """The same for one vector of columns."""
     row = 0
     while row < rows:
         a_row, c_row = a + FLOAT_BYTES * row * lda, c + FLOAT_BYTES * row * ldc
         count = min(8, rows - row)
         if count == 8:
-            _thin_8(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_8(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         elif count == 7:
-            _thin_7(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_7(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         elif count == 6:
-            _thin_6(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_6(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         elif count == 5:
-            _thin_5(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_5(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         elif count == 4:
-            _thin_4(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_4(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         elif count == 3:
-            _thin_3(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_3(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         elif count == 2:
-            _thin_2(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_2(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         else:
-            _thin_1(a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
+            _thin_1(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
         row += count
 
 
 @part
-def _multiply_rest(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
+def _multiply_rest(
+    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
+) -> None:
     if rows == 1:
-        _rest_1(a, lda, b, ldb, c, ldc, depth, add, 0)
+        _rest_1(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
     elif rows == 2:
-        _rest_2(a, lda, b, ldb, c, ldc, depth, add, 0)
+        _rest_2(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
     elif rows == 3:
-        _rest_3(a, lda, b, ldb, c, ldc, depth, add, 0)
+        _rest_3(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
     elif rows == 4:
-        _rest_4(a, lda, b, ldb, c, ldc, depth, add, 0)
+        _rest_4(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
     elif rows == 5:
-        _rest_5(a, lda, b, ldb, c, ldc, depth, add, 0)
+        _rest_5(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
     elif rows == 6:
-        _rest_6(a, lda, b, ldb, c, ldc, depth, add, 0)
+        _rest_6(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
     else:
-        _rest_7(a, lda, b, ldb, c, ldc, depth, add, 0)
+        _rest_7(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
 
 
 @part
-def multiply_panel(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int) -> None:
+def multiply_panel(kind: Any, rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int) -> None:
     """C[rows, PANEL] = A[rows, depth] · one panel of weights, asking for the next slice or panel meanwhile."""
     passes = rows // ROWS
     for start in range(0, depth, CHUNK):
@@ -108,32 +116,36 @@ def multiply_panel(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, de
         for turn in range(passes):
             a_row, c_row = a_slice + FLOAT_BYTES * turn * ROWS * lda, c + FLOAT_BYTES * turn * ROWS * ldc
             if passes >= LINES << RESTS:
-                _sparing(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * (64 >> RESTS))
+                _sparing(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * (64 >> RESTS))
             elif passes >= LINES and turn < LINES:
-                _full_1(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 64)
+                _full_1(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 64)
             elif passes == 2 and LINES == 3:
-                _full_2(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 128)
+                _full_2(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 128)
             elif passes == 1:
-                _full_3(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after)
+                _full_3(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after)
             else:
-                _full(a_row, lda, slice_, PANEL, c_row, ldc, steps, add, 0)
+                _full(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, 0)
         rest = rows - passes * ROWS
         if rest:
             done = FLOAT_BYTES * passes * ROWS
-            _multiply_rest(rest, a_slice + done * lda, lda, slice_, PANEL, c + done * ldc, ldc, steps, add)
+            _multiply_rest(kind, rest, a_slice + done * lda, lda, slice_, PANEL, c + done * ldc, ldc, steps, add)
 
 
 @part
-def multiply_columns(rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int, columns: int) -> None:
+def multiply_columns(
+    kind: Any, rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int, columns: int
+) -> None:
     """The same, bit for bit, where only the first `columns` are wanted; the others may become 0."""
     if columns > NARROW:
-        multiply_panel(rows, a, lda, panel, c, ldc, depth)
+        multiply_panel(kind, rows, a, lda, panel, c, ldc, depth)
         return
     for first in range(0, columns, LANES):
         for start in range(0, depth, CHUNK):
             b = panel + FLOAT_BYTES * (start * PANEL + first)
             steps, add = min(CHUNK, depth - start), 1 if start > 0 else 0
-            multiply_rows_thin(rows, a + FLOAT_BYTES * start, lda, b, PANEL, c + FLOAT_BYTES * first, ldc, steps, add)
+            multiply_rows_thin(
+                kind, rows, a + FLOAT_BYTES * start, lda, b, PANEL, c + FLOAT_BYTES * first, ldc, steps, add
+            )
     whole = (columns + LANES - 1) // LANES * LANES
     for row in range(rows):
         rest = floats_at(c + FLOAT_BYTES * (row * ldc + whole), (PANEL - whole,))
