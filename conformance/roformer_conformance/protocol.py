@@ -150,6 +150,7 @@ class Capabilities:
 # Implementations that a command line may name in one word, as the place where their adapter is found.
 KNOWN_ADAPTERS = {
     "numpy": "roformer_numpy.adapter:NumpyAdapter",
+    "numpy:bfloat16": "roformer_numpy.adapter:bfloat16_adapter",
     "numpy-equations": "roformer_numpy.adapter:equations_adapter",
     "tensorflow": "roformer_tensorflow.adapter:TensorFlowAdapter",
     "tensorflow:bfloat16": "roformer_tensorflow.adapter:bfloat16_adapter",

@@ -11,9 +11,12 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from .arithmetic import components_named
 from .components import Components
 from .config import RoFormerConfig
+from .engine import FULL, checked_compute
 from .models import DTYPES, MODELS, RoFormerBase
 from .outputs import ModelOutput
 from .validation.binding import argument_order, keyword_only
@@ -47,14 +50,22 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
 
 
 class NumpyAdapter:
-    """Loads our models for a suite: `components` is "kernels", "equations" or a table of your own."""
+    """Loads our models for a suite: `components` is "kernels", "equations" or a table of your own.
+
+    With compute="bfloat16" it claims that type alone: weights, sums and outputs are float32, what products multiply is
+    rounded to it, which is more exact than the type allows.
+    """
 
     capabilities = CAPABILITIES
 
-    def __init__(self, components: str | Components = "kernels") -> None:
+    def __init__(self, components: str | Components = "kernels", compute: str = FULL) -> None:
         self.components = components_named(components)
         self.name = "numpy" if self.components.name == "kernels" else f"numpy-{self.components.name}"
         self.version = version("roformer-reference")
+        self.compute = checked_compute(compute, np.dtype(np.float32), self.components)
+        if compute != FULL:
+            self.name = f"{self.name}:{compute}"
+            self.capabilities = MappingProxyType({**CAPABILITIES, "dtypes": (compute,)})
 
     def prepare(self) -> float:
         """Compile the kernels, or load them from disk, so that no check is charged for it; returns the seconds."""
@@ -62,16 +73,20 @@ class NumpyAdapter:
             return 0.0
         from .kernels import warm_up, warm_up_engine  # numba is imported by those who ask for it
 
-        return warm_up() + warm_up_engine()
+        return warm_up() + warm_up_engine(self.compute)
 
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> NumpyModel:
         """The model called `head` with the given flat Hugging Face weights."""
         described = RoFormerConfig.from_dict(config)
-        return NumpyModel(MODELS[head].from_weights(described, weights, dtype=dtype, components=self.components))
+        return NumpyModel(MODELS[head].from_weights(described, weights, **self._settings(dtype)))
 
     def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> NumpyModel:
         """The model that `NumpyModel.save` wrote to `path`; `overrides` are fields of its configuration."""
-        return NumpyModel(MODELS[head].from_pretrained(path, dtype=dtype, components=self.components, **overrides))
+        return NumpyModel(MODELS[head].from_pretrained(path, **self._settings(dtype), **overrides))
+
+    def _settings(self, dtype: str) -> dict[str, Any]:
+        stored = FULL if dtype == self.compute else dtype
+        return {"dtype": stored, "components": self.components, "compute": self.compute}
 
     def configure(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """What config.json holds of a configuration that is built from `fields` by keywords."""
@@ -82,6 +97,11 @@ class NumpyAdapter:
         from .tokenization import RoFormerTokenizer  # needs the extra [text]
 
         return RoFormerTokenizer.from_pretrained(folder)
+
+
+def bfloat16_adapter() -> NumpyAdapter:
+    """The adapter of the engine with products of bfloat16."""
+    return NumpyAdapter(compute="bfloat16")
 
 
 def equations_adapter() -> NumpyAdapter:

@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 
+from ..precision import is_half
 from ..protocol import Array
 from ..registry import LANGUAGE_HEADS, LOSS_HEADS, check
 from ..strategies import Case
@@ -140,7 +141,9 @@ def a_bent_sinusoid_table_is_warned_about(trial: Trial, case: Case) -> None:
     weights, config = trial.weights(case), case.config
     name = f"{'' if case.head == 'base' else 'roformer.'}encoder.embed_positions.weight"
     right = _sinusoids(config["max_position_embeddings"], config["hidden_size"] // config["num_attention_heads"])
-    for table, count in ((right, 0), (right + 0.5, 1)):
+    # of half precision's numbers, which travel as float32, nobody can tell that they are as right as they could be
+    tables = ((right + 0.5, 1),) if is_half(trial.dtype) else ((right, 0), (right + 0.5, 1))
+    for table, count in tables:
         with heard_warnings() as heard:
             trial.load(case, {**weights, name: table})
         naming = [text for text in heard if "embed_positions" in text]

@@ -38,6 +38,7 @@ class Competitor:
 
 
 ENGINE = Competitor("engine", "with_engine", "kernels")
+ENGINE_BFLOAT16 = Competitor("engine bfloat16", "with_engine", "bfloat16", float32=False)
 COMPONENTS = Competitor("components", "with_engine", "kernels", environment={"ROFORMER_INSTRUCTION_SET": "none"})
 EQUATIONS = Competitor("NumPy equations", "with_engine", "equations")
 PRODUCTS = Competitor("products alone (G)", "products", "", ("numpy",), is_limit=True)
@@ -52,7 +53,7 @@ OPENVINO = Competitor("OpenVINO default", "with_openvino", "default", ("openvino
 TF_GRAPH = Competitor("TensorFlow graph", "with_tensorflow", "graph", ("tensorflow", "transformers"))
 TF_XLA = Competitor("TensorFlow XLA", "with_tensorflow", "xla", ("tensorflow", "transformers"))
 
-OURS = (ENGINE, COMPONENTS, EQUATIONS)
+OURS = (ENGINE, ENGINE_BFLOAT16, COMPONENTS, EQUATIONS)
 PEERS = (PRODUCTS, EAGER, COMPILE, FREEZING, ONNX, OPENVINO_F32, OPENVINO, TF_GRAPH, TF_XLA)
 EVERYBODY = (*OURS, *PEERS, AUTOTUNE)
 

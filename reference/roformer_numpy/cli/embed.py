@@ -11,12 +11,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..engine import FULL
 from ..errors import InputError
 from ..models import RoFormerModel
 from ..pipelines import embed
 from ..weights import Array
 from .app import app, console, usage_errors
-from .texts import Input, Model, given_texts, loaded, note, text_bar
+from .texts import Compute, Input, Model, given_texts, loaded, note, text_bar
 
 Texts = Annotated[list[str] | None, typer.Argument(help="one or more texts", metavar="TEXT", show_default=False)]
 Pooling = Annotated[
@@ -34,6 +35,7 @@ def embed_command(
     output: Output = None,
     file: Input = None,
     batch_size: Annotated[int, typer.Option(help="texts computed at once", min=1)] = 32,
+    compute: Compute = FULL,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of a table")] = False,
 ) -> None:
     """Give each text a vector, float32, from the encoder's last layer.
@@ -46,7 +48,9 @@ def embed_command(
         if output is not None and output.suffix != ".npy":
             raise InputError(f"--output {output} does not end in .npy")
         given = given_texts(texts, file)
-        network, tokenizer = loaded(RoFormerModel, model, silent=("does not use", "pooler_output will be None"))
+        network, tokenizer = loaded(
+            RoFormerModel, model, silent=("does not use", "pooler_output will be None"), compute=compute
+        )
         _say_if_causal(model, network)
         with text_bar("embedding", len(given)) as advance:
             vectors = embed(network, tokenizer, given, pooling, batch_size=batch_size, on_batch=advance)

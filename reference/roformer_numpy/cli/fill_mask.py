@@ -10,10 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..engine import FULL
 from ..models import RoFormerForMaskedLM
 from ..pipelines import FilledText, fill_mask
 from .app import app, console, usage_errors
-from .texts import Input, Model, given_texts, loaded, name_unknown, note, text_bar
+from .texts import Compute, Input, Model, given_texts, loaded, name_unknown, note, text_bar
 
 Texts = Annotated[list[str] | None, typer.Argument(help="one or more texts with [MASK]", metavar="TEXT")]
 
@@ -26,6 +27,7 @@ def fill_mask_command(
     file: Input = None,
     targets: Annotated[str | None, typer.Option(help="choose among these only, such as 明,白")] = None,
     batch_size: Annotated[int, typer.Option(help="texts computed at once", min=1)] = 32,
+    compute: Compute = FULL,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of tables")] = False,
 ) -> None:
     """Predict the token behind every [MASK].
@@ -37,7 +39,7 @@ def fill_mask_command(
     """
     with usage_errors():
         given = given_texts(texts, file)
-        network, tokenizer = loaded(RoFormerForMaskedLM, model)
+        network, tokenizer = loaded(RoFormerForMaskedLM, model, compute=compute)
         _say_if_causal(model, network)
         wanted = [target.strip() for target in targets.split(",")] if targets is not None else None
         with text_bar("filling", len(given)) as advance:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from ..engine import FULL
 from ..models import RoFormerForCausalLM
 from ..pipelines import generate
 from .app import app, usage_errors
-from .texts import Input, Model, given_texts, loaded, name_unknown, note, text_bar
+from .texts import Compute, Input, Model, given_texts, loaded, name_unknown, note, text_bar
 
 Texts = Annotated[
     list[str] | None,
@@ -31,6 +32,7 @@ def generate_command(
     seed: Annotated[int | None, typer.Option(help="of the drawing; another each time without", min=0)] = None,
     file: Input = None,
     batch_size: Annotated[int, typer.Option(help="texts computed at once", min=1)] = 32,
+    compute: Compute = FULL,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of the texts")] = False,
 ) -> None:
     """Write on from each text.
@@ -45,7 +47,7 @@ def generate_command(
     """
     with usage_errors():
         given = given_texts(texts, file)
-        network, tokenizer = loaded(RoFormerForCausalLM, model)
+        network, tokenizer = loaded(RoFormerForCausalLM, model, compute=compute)
         _say_if_not_causal(model, network)
         with text_bar("writing", len(given)) as advance:
             found = generate(

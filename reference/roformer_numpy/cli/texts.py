@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..engine import COMPUTE, FULL
 from ..errors import CheckpointError, InputError
 from ..models import RoFormerBase
 from ..models_in_the_box import names, resolve
@@ -32,6 +33,9 @@ Model = Annotated[
     typer.Argument(
         help=f"a model folder, or a model in the box: {', '.join(names())}", metavar="MODEL", show_default=False
     ),
+]
+Compute = Annotated[
+    str, typer.Option(help=f"what products multiply: {' or '.join(COMPUTE)}, which is twice as fast with three digits")
 ]
 Kind = TypeVar("Kind", bound=RoFormerBase)
 
@@ -58,12 +62,14 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def loaded(kind: type[Kind], model: str, silent: tuple[str, ...] = ()) -> tuple[Kind, RoFormerTokenizer]:
+def loaded(
+    kind: type[Kind], model: str, silent: tuple[str, ...] = (), compute: str = FULL
+) -> tuple[Kind, RoFormerTokenizer]:
     """Model and tokenizer; what loading warns of is a note on the terminal, but for what contains one of `silent`.
 
     Raises:
         CheckpointError: the folder lacks the head, which loading would draw at random.
-        InputError: the tokenizer's packages, an extra, are not installed.
+        InputError: the tokenizer's packages, an extra, are not installed; this machine cannot compute so.
     """
     folder = resolve(model)
     try:
@@ -71,7 +77,7 @@ def loaded(kind: type[Kind], model: str, silent: tuple[str, ...] = ()) -> tuple[
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            network = kind.from_pretrained(folder)
+            network = kind.from_pretrained(folder, compute=compute)
         tokenizer = RoFormerTokenizer.from_pretrained(folder)
     except ImportError as error:
         raise InputError(str(error)) from error

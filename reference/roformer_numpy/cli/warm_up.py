@@ -6,10 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from .. import packed_files
+from ..arithmetic import components_named
 from ..checkpoints import read_config
+from ..engine import FULL, checked_compute
 from ..errors import InputError
 from ..models_in_the_box import resolve
 from .app import app, console, usage_errors
@@ -22,6 +25,7 @@ def warm_up_command(
     model: Annotated[
         str | None, typer.Argument(help="A model folder with float32 safetensors, whose packed weights are kept.")
     ] = None,
+    compute: Annotated[str, typer.Option(help="What products will multiply: float32, or bfloat16 as well.")] = FULL,
     clear: Annotated[bool, typer.Option("--clear", help="Delete all packed weights first.")] = False,
 ) -> None:
     """Compile all kernels, their gradients and the engine for this processor, or find that they are."""
@@ -29,6 +33,8 @@ def warm_up_command(
     from ..kernels.cache import cache_folder
     from ..kernels.gradients.warming import warm_up_gradients
 
+    with usage_errors():
+        checked_compute(compute, np.dtype(np.float32), components_named("kernels"))
     folder_of_model = None if model is None else resolve(model)
     if folder_of_model is not None:
         with usage_errors():  # before half a minute of compiling
@@ -36,13 +42,13 @@ def warm_up_command(
     if clear:
         console.print(f"{packed_files.clear() / 1e6:.0f} MB of packed weights deleted.", highlight=False)
     with console.status("compiling for this processor, half a minute or less"):
-        seconds = warm_up() + warm_up_gradients() + warm_up_engine()
+        seconds = warm_up() + warm_up_gradients() + sum(warm_up_engine(kind) for kind in {FULL, compute})
     folder = cache_folder()
     kept = f"kept in {folder}" if folder else "not kept: there is no folder that only this user can write to"
     console.print(f"Ready after {seconds:.1f} s; compiled code is {kept}.", highlight=False, soft_wrap=True)
     if folder_of_model is not None:
         with usage_errors(), console.status("packing"):
-            _keep_packed(folder_of_model)
+            _keep_packed(folder_of_model, compute)
 
 
 def _expect_room(folder: Path) -> None:
@@ -53,12 +59,12 @@ def _expect_room(folder: Path) -> None:
         raise InputError(f"{folder} holds {weights / 1e9:.1f} GB of weights, more than {LIMIT} are never kept packed")
 
 
-def _keep_packed(folder: Path) -> None:
+def _keep_packed(folder: Path, compute: str) -> None:
     from ..models import RoFormerForMaskedLM
 
     with packed_files.making(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="roformer_numpy")
-        RoFormerForMaskedLM.from_pretrained(folder)([[0]])
+        RoFormerForMaskedLM.from_pretrained(folder, compute=compute)([[0]])
     if not packed_files.bytes_kept():
         least = f"{packed_files.LEAST / 1e6:.0f} MB"
         console.print(f"Nothing to keep: only float32 safetensors are mapped, and less than {least} is packed at once.")

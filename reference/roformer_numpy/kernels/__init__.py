@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,6 +19,7 @@ from ..weights import Array, Attention, Dense, FeedForward, Layer, LayerNorm
 from . import activations, attention, dense, dropout, embedding, feed_forward, losses, normalization, rotary
 from .engine.dense import PackedDense, run_dense
 from .engine.embedding import embed
+from .engine.factors import KINDS
 from .engine.machine import INSTRUCTION_SET
 from .engine.model import COLUMN_TOKENS, pack_layers, run_layers
 from .engine.tokens import Tokens
@@ -53,26 +55,26 @@ def warm_up(dtypes: Sequence[DTypeLike] = ("float32", "float64")) -> float:
     return time.perf_counter() - start
 
 
-def warm_up_engine() -> float:
-    """Compile the engine, or load it from disk; returns the seconds that took, 0 where it serves nothing."""
+def warm_up_engine(compute: str = "float32") -> float:
+    """Compile the engine for one kind of products, or load it from disk; returns the seconds, 0 where there is none."""
     start = time.perf_counter()
     if INSTRUCTION_SET:
-        _touch_engine()
+        _touch_engine(KINDS[compute])
     return time.perf_counter() - start
 
 
-def _touch_engine() -> None:
+def _touch_engine(kind: Any) -> None:
     """Run one layer of one head in both schedules, and one product."""
     row, square = np.ones(2, np.float32), np.ones((2, 2), np.float32)
     product, norm = Dense(square, row), LayerNorm(row, row)
     layer = Layer(Attention(product, product, product, product, norm), None, FeedForward(product, product, norm))
-    packed = pack_layers((layer,), 2, False)
+    packed = pack_layers((layer,), 2, False, kind=kind)
     for tokens in (1, COLUMN_TOKENS + 1):
         angles, states = np.ones((tokens, 1), np.float32), np.ones((1, tokens, 2), np.float32)
         mask = Tokens.of(np.ones((1, tokens), bool), False, tokens)
         run_layers(packed, states, mask, (angles, angles), 1e-12, False, "gelu", 1)
     embed(square, np.zeros(2, np.int64), square, np.zeros(2, np.int64), (row, row, 1e-12))
-    run_dense(square, PackedDense.of(square, row), 1)
+    run_dense(square, PackedDense.of(square, row, kind=kind), 1)
 
 
 def _touch_all(x: Array) -> None:

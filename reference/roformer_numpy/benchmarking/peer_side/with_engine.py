@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 
-KINDS = {"kernels": ("kernels", "float32"), "equations": ("equations", "float32"), "exact": ("equations", "float64")}
+KINDS = {
+    "kernels": {},
+    "bfloat16": {"compute": "bfloat16"},
+    "equations": {"components": "equations"},
+    "exact": {"components": "equations", "dtype": "float64"},
+}
 
 
 FIRST = {"base": "last_hidden_state", "masked_lm": "logits"}
@@ -20,13 +25,14 @@ def imports() -> None:
 
 
 def load(kind: str, folder: str, head: str, threads: int) -> tuple[str, Any]:
-    """The model with these components; how many threads, the variable ROFORMER_NUM_THREADS has said."""
+    """The model of a kind of KINDS; how many threads, the variable ROFORMER_NUM_THREADS has said."""
     from roformer_numpy.models import MODELS
 
     warnings.simplefilter("ignore")  # a head that the folder lacks is drawn, one that it has too many is left
-    components, dtype = KINDS[kind]
-    others_compute = {"add_pooling_layer": False} if head == "base" else {}  # a RoFormer elsewhere has no pooler
-    model: Any = MODELS[head].from_pretrained(folder, components=components, dtype=dtype, **others_compute)
+    named: dict[str, Any] = dict(KINDS[kind])
+    if head == "base":  # a RoFormer elsewhere has no pooler
+        named["add_pooling_layer"] = False
+    model: Any = MODELS[head].from_pretrained(folder, **named)
 
     def prepare(batches: Any, mode: str) -> Any:
         return lambda: MODES[mode](model, FIRST[head], batches)

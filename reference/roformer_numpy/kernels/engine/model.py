@@ -86,10 +86,9 @@ def _parts(layer: Layer[Array], head_dim: int, rotary_value: bool, threads: int,
 
 def _widths(width: int, head_dim: int, hidden: int, inner: int, kind: Any) -> Widths:
     words = words_for(max(width, hidden, inner), kind) if is_narrow(kind) else 0
-    leading = map(_leading, (3 * width, width, inner, hidden))
-    return Widths(
-        width // head_dim, head_dim, _whole_vectors(head_dim), inner, *leading, _leading(words) if words else 0
-    )
+    qkv, context, inside, y = map(_leading, (3 * width, width, inner, hidden))
+    heads, leading_words = width // head_dim, _leading(words) if words else 0
+    return Widths(heads, head_dim, _whole_vectors(head_dim), inner, qkv, context, inside, y, leading_words)
 
 
 def _attention(weights: Attention[Array], head_dim: int, rotary_value: bool, threads: int, kind: Any) -> list[Array]:
