@@ -154,6 +154,7 @@ def test_a_causal_model_that_does_not_say_so_gets_a_note(tokenizer: Any, tmp_pat
     [
         ([], "no text: give one or more TEXT, or --input FILE"),
         (["床", "--output", "vectors.txt"], "--output vectors.txt does not end in .npy"),
+        (["床", "--compute", "half"], "compute='half' is not one of 'float32', 'bfloat16'"),
         (["床" * 9], "texts[0] has 11 tokens, the model takes up to 8"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from roformer_numpy import (
     RoFormerForSequenceClassification,
     RoFormerModel,
 )
+from roformer_numpy.adapter import NumpyAdapter
 from roformer_numpy.components import EQUATIONS
 from roformer_numpy.engine import Engine, checked_compute
 from roformer_numpy.equations.dense import dense
@@ -259,3 +261,36 @@ def test_float32_is_what_nobody_has_to_ask_for() -> None:
     assert model.compute == "float32"
     assert Engine(model.weights, model.config, KERNELS, False).compute == "float32"
     assert checked_compute("float32", np.dtype(np.float64), EQUATIONS) == "float32"
+
+
+@served
+@pytest.mark.parametrize("command", [["embed", "床前明月光", "--json"], ["fill-mask", "床前明[MASK]光", "--json"]])
+def test_commands_compute_as_they_are_told(command: list[str]) -> None:
+    """`--compute bfloat16` gives other numbers, three digits of which are float32's."""
+    testing, app = pytest.importorskip("typer.testing"), pytest.importorskip("roformer_numpy.cli").app
+    name, *rest = command
+    plain, told = (
+        testing.CliRunner().invoke(app, [name, "tang-mini", *rest, *more]) for more in ([], ["--compute", "bfloat16"])
+    )
+    assert (plain.exit_code, told.exit_code) == (0, 0), told.output
+    first, second = (_numbers(json.loads(done.stdout)) for done in (plain, told))
+    assert 0.0 < np.abs(first - second).max() < 0.05
+
+
+def _numbers(found: Any) -> Array:
+    """All floating-point numbers of a JSON object, in their order."""
+    if isinstance(found, dict):
+        found = list(found.values())
+    if isinstance(found, list):
+        return np.concatenate([np.zeros(0), *map(_numbers, found)])
+    return np.array([found] if isinstance(found, float) else [])
+
+
+@served
+def test_it_conforms_to_what_the_contract_asks_of_bfloat16() -> None:
+    """`roformer-conformance check numpy:bfloat16 --level smoke`: sums and what is stored are better than asked."""
+    conformance = pytest.importorskip("roformer_conformance")
+    result = conformance.check_implementation(NumpyAdapter(compute="bfloat16"), level="smoke")
+    assert result.implementation == "numpy:bfloat16"
+    assert not result.failed, [record.message for record in result.failed][:3]
+    assert len(result.passed) > 600

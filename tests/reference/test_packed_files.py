@@ -47,15 +47,15 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def logits(model: Path) -> Any:
+def logits(model: Path, **settings: Any) -> Any:
     """What a freshly loaded model computes."""
-    return RoFormerForMaskedLM.from_pretrained(model)(IDS).logits
+    return RoFormerForMaskedLM.from_pretrained(model, **settings)(IDS).logits
 
 
-def made(model: Path) -> Any:
+def made(model: Path, **settings: Any) -> Any:
     """The same, the packed weights kept."""
     with packed_files.making():
-        return logits(model)
+        return logits(model, **settings)
 
 
 @pytest.fixture
@@ -84,6 +84,19 @@ def test_what_was_kept_is_mapped_and_gives_the_same_bits(home: Path, model: Path
     assert len(list(home.iterdir())) == FILES
     packings.clear()
     assert np.array_equal(logits(model), expected)
+    assert not packings
+
+
+@pytest.mark.skipif(not machine.HAS_BFLOAT16, reason="this processor has no AVX512-BF16")
+def test_those_of_another_arithmetic_are_others(home: Path, model: Path, packings: list[Any]) -> None:
+    """Kept for float32 they are no use to bfloat16, and the other way round; each finds its own."""
+    plain, narrow = made(model), logits(model, compute="bfloat16")
+    assert not np.array_equal(plain, narrow)
+    assert np.array_equal(made(model, compute="bfloat16"), narrow)
+    assert len(list(home.iterdir())) == 2 * FILES
+    packings.clear()
+    assert np.array_equal(logits(model), plain)
+    assert np.array_equal(logits(model, compute="bfloat16"), narrow)
     assert not packings
 
 
@@ -220,7 +233,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`roformer warm-up` with its arguments, compiling left out."""
     testing, app = pytest.importorskip("typer.testing"), pytest.importorskip("roformer_numpy.cli").app
     for name in ("warm_up", "warm_up_engine"):
-        monkeypatch.setattr(f"roformer_numpy.kernels.{name}", lambda: 0.0)
+        monkeypatch.setattr(f"roformer_numpy.kernels.{name}", lambda *_given: 0.0)
     monkeypatch.setattr("roformer_numpy.kernels.gradients.warming.warm_up_gradients", lambda: 0.0)
     runner = testing.CliRunner()
     return lambda *arguments: runner.invoke(app, ["warm-up", *map(str, arguments)], env={"COLUMNS": "300"})
@@ -240,11 +253,23 @@ def test_warm_up_keeps_the_packed_weights_of_a_model(
     assert not list(home.iterdir())
 
 
+@pytest.mark.skipif(not machine.HAS_BFLOAT16, reason="this processor has no AVX512-BF16")
+def test_warm_up_keeps_those_of_bfloat16_where_asked(
+    home: Path, model: Path, packings: list[Any], command: Callable[..., Any]
+) -> None:
+    """A model that is then loaded with the same arithmetic packs nothing."""
+    assert command(model, "--compute", "bfloat16").exit_code == 0
+    packings.clear()
+    logits(model, compute="bfloat16")
+    assert not packings
+
+
 def test_warm_up_refuses_what_there_is_no_room_for(
     home: Path, model: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model above the limit, and a folder that is none, end with code 2 and a line that says why."""
     assert command(model / "missing").exit_code == 2
+    assert "compute='half' is not one of" in command(model, "--compute", "half").output
     assert "Nothing to keep" in command("tang-mini").output  # half precision, by its name in the box
     monkeypatch.setattr(packed_files, "LIMIT", 1000)
     assert command(model).exit_code == 2
