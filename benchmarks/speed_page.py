@@ -46,7 +46,7 @@ def aims(found: dict[str, Any]) -> list[Row]:
     ragged = lines_of(found.get("ragged", []))
     rows += [row for case, aim in RAGGED_AIMS.items() for row in ragged_aim(ragged, case, aim)]
     for section, make in (("masked_lm", _asked_for), ("cold", _cold), ("memory", _memory), ("accuracy", _accuracy),
-                          ("peaked", _peaked), ("avx2", _avx2)):  # fmt: skip
+                          ("peaked", _peaked), ("avx2", _avx2), ("bfloat16", _bfloat16)):  # fmt: skip
         rows += make(found[section]) if section in found else []
     return rows
 
@@ -173,6 +173,23 @@ def _avx2(records: list[dict[str, Any]]) -> list[Row]:
     return [(*row[:3], "–", row[4].replace("stretch", "must")) for row in rows]
 
 
+def _bfloat16(records: list[dict[str, Any]]) -> list[Row]:
+    """What it saves, and against who else computes with fewer digits; never without the error of both."""
+    lines, rows = lines_of(records), []
+    for case in dict.fromkeys(line.case for line in lines):
+        here = {line.name: line for line in lines if line.case == case and line.seconds and not line.reason}
+        ours, exact = here.get("engine bfloat16"), here.get("engine")
+        if ours is None or exact is None:
+            continue
+        rows.append((f"{case}: engine in float32", f"{ratio(exact.seconds, ours.seconds).middle:.2f}", "–", "–", ""))
+        theirs = here.get("OpenVINO default")
+        if theirs is not None:
+            what, measured, *aim = _against_peer(f"{case}: OpenVINO default", ours, theirs, 1.0, 1.0)
+            off = f"; off by {ours.error:.1e}, OpenVINO by {theirs.error:.1e}"
+            rows.append((what, measured + off, "> 1.00", "–", aim[2].replace("stretch", "must")))
+    return rows
+
+
 def page(found: dict[str, Any], command: str, picture: str) -> str:
     """The whole page."""
     reached = aims(found)
@@ -190,15 +207,16 @@ def page(found: dict[str, Any], command: str, picture: str) -> str:
 
 HOW = """\
 Everybody loads the same weights in a process of its own that stays alive, gives the same result within 0.001 (in
-float32; who computes in less is listed with his error and never counts as the best), and is then timed in turn, a
-round after the other. Figures are medians of {rounds} rounds with the quartiles of the ratios round by round in
-brackets; who was more than a third slower than the engine in each of the first three rounds was not asked further,
-and his figures are of three rounds. **G** is the time of the model's dense products alone, by the quickest of NumPy's
-OpenBLAS, PyTorch's MKL and oneDNN and MKL with packed weights in the same run, named beside each figure: it computes
-no attention, no activation and no normalization. MKL is slow on processors that are not Intel's, so that on such a
-machine few times G says little, and the peers that rest on it look worse than they would on an Intel machine.
-torch.compile is specialised for each shape, which takes it tens of seconds a shape; it is therefore asked about
-padded batches, not about buckets. 'Buckets' are four batches of four sequences, sorted by length.
+float32; who computes in less is listed with his error and never counts as the best), and is then timed in turn, a round
+after the other. Figures are medians of {rounds} rounds with the quartiles of the ratios round by round in brackets; who
+was more than a third slower than the engine in each of the first three rounds was not asked further where his calls
+take over a tenth of a second, and his figures are of three rounds; who is best at padded batches stays. **G** is the
+time of the model's dense products alone, by the quickest of NumPy's OpenBLAS, PyTorch's MKL and oneDNN and MKL with
+packed weights in the same run, named beside each figure: it computes no attention, no activation and no normalization.
+MKL is slow on processors that are not Intel's, so that on such a machine few times G says little, and the peers that
+rest on it look worse than they would on an Intel machine. torch.compile is specialised for each shape, which takes it
+tens of seconds a shape; it is therefore asked about padded batches, not about buckets. 'Buckets' are four batches of
+four sequences, sorted by length.
 """
 
 
@@ -207,7 +225,8 @@ def tables(found: dict[str, Any]) -> list[str]:
     parts = []
     for section, title in (("dense", "Without padding"), ("ragged", "Unequal lengths"), ("masked_lm", "MaskedLM"),
                            ("tiny", "A tiny model"), ("real_tokens", "Padding in a batch of 8x128"),
-                           ("peaked", "Scores"), ("avx2", "Held to AVX2")):  # fmt: skip
+                           ("peaked", "Scores"), ("avx2", "Held to AVX2"),
+                           ("bfloat16", "Products in bfloat16")):  # fmt: skip
         if section in found:
             parts.append(f"## {title}\n\n" + results.markdown(results.COLUMNS, results.rows(lines_of(found[section]))))
     if "accuracy" in found:

@@ -16,6 +16,7 @@ from roformer_numpy.benchmarking.competitors import (
     COMPONENTS,
     EAGER,
     ENGINE,
+    ENGINE_BFLOAT16,
     EQUATIONS,
     FREEZING,
     ONNX,
@@ -118,7 +119,9 @@ def ragged(plan: Plan) -> list[Any]:
             ("OpenVINO f32, one by one", OPENVINO_F32, single, ""),
         ):
             try:
-                entries.append(Entry(name, session.process(competitor, "base"), work, mode))
+                # an aim is held against whom this software computes padded batches best
+                stays = (competitor, work) == (ONNX, padded)
+                entries.append(Entry(name, session.process(competitor, "base"), work, mode, stays))
             except CompetitorError as error:
                 unable.append(Measured(case, name, reason=str(error)))
         found += raced(plan, session, case, entries, unable)
@@ -138,6 +141,17 @@ def masked_lm(plan: Plan) -> list[Any]:
     found += raced(plan, session, "MaskedLM 1x128, asked for", [entries[0], asked])
     found += raced(plan, session, "MaskedLM 1x128, states", [states])
     session.release(ENGINE, PRODUCTS, FREEZING, ONNX, OPENVINO_F32)
+    return found
+
+
+def bfloat16(plan: Plan) -> list[Any]:
+    """Products of fewer digits: the engine's, and what OpenVINO computes by default on such a processor."""
+    session, found = plan.base(), []
+    for batch, length in plan.shapes():
+        work = inputs.dense(batch, length, session.config.vocab_size)
+        who = (ENGINE, ENGINE_BFLOAT16, OPENVINO)
+        found += raced(plan, session, f"{work.name} bfloat16", *session.entries(who, work, "base"))
+    session.release(ENGINE_BFLOAT16, OPENVINO)
     return found
 
 
@@ -277,7 +291,9 @@ def accuracy(plan: Plan) -> list[Any]:
         inputs.dense(1, 1536, vocabulary),
     ]
     for work in works[:1] if plan.quick else works:
-        entries, unable = session.entries((EXACT, ENGINE, EAGER, ONNX, OPENVINO_F32, OPENVINO), work, "base")
+        entries, unable = session.entries(
+            (EXACT, ENGINE, EAGER, ONNX, OPENVINO_F32, ENGINE_BFLOAT16, OPENVINO), work, "base"
+        )
         exact: np.ndarray | None = None
         for entry in entries:
             plan.say(f"error at {work.name}: {entry.name}")
@@ -293,7 +309,7 @@ def accuracy(plan: Plan) -> list[Any]:
             figures = {"max": float(off.max()), "rms": float(np.sqrt(np.mean(off**2)))}
             found.append({"case": work.name, "name": entry.name, "version": entry.process.version, **figures})
         found += [{"case": work.name, "name": line.name, "reason": line.reason} for line in unable]
-    session.release(EXACT, EAGER, OPENVINO)
+    session.release(EXACT, EAGER, ENGINE_BFLOAT16, OPENVINO)
     return found
 
 
@@ -301,4 +317,5 @@ def accuracy(plan: Plan) -> list[Any]:
 SECTIONS: dict[str, Callable[[Plan], Any]] = {
     "dense": dense, "tiny": tiny, "ragged": ragged, "masked_lm": masked_lm, "cold": cold, "accuracy": accuracy,
     "cost": cost, "real_tokens": real_tokens, "memory": memory, "peaked": peaked, "avx2": avx2,
+    "bfloat16": bfloat16,
 }  # fmt: skip

@@ -24,7 +24,7 @@ from roformer_numpy.benchmarking.competitors import (
 )
 from roformer_numpy.benchmarking.figures import Spread, calls_in_a_turn, ratio, spread
 from roformer_numpy.benchmarking.models import prepare_folder, strong_weights
-from roformer_numpy.benchmarking.race import Measured
+from roformer_numpy.benchmarking.race import Measured, has_left
 from roformer_numpy.config import RoFormerConfig
 from roformer_numpy.errors import InputError
 from roformer_numpy.weights import named_leaves
@@ -204,6 +204,24 @@ def test_the_best_peer_computes_everything_in_float32() -> None:
     assert results.best_peer(LINES[:1], "1x16", ["engine"]) is None
     ours = Measured("1x16", "engine, every seventh position", seconds=[1e-4] * 3)
     assert results.best_peer([*LINES, ours], "1x16", ["engine"]) is best
+
+
+@pytest.mark.parametrize(
+    ("theirs", "patience", "leaves"),
+    [
+        ([3.0, 3.0, 3.0], 1.33, True),
+        ([3.0, 3.0], 1.33, False),  # too early to tell
+        ([3.0, 1.1, 3.0], 1.33, False),  # once he was quick enough
+        ([3.0, 3.0, 3.0], None, False),
+        ([0.03, 0.03, 0.03], 1.33, False),  # his turn takes a tenth of a second in any case
+    ],
+)
+def test_who_is_far_behind_leaves_where_that_saves_time(
+    theirs: list[float], patience: float | None, leaves: bool
+) -> None:
+    """After three rounds, all of them slow, with calls that fill a turn."""
+    first = Measured("case", "first", seconds=[1.0 if theirs[0] > 1 else 0.01] * 3)
+    assert has_left(Measured("case", "other", seconds=theirs), first, patience) is leaves
 
 
 def test_the_table_names_who_was_not_timed_and_why() -> None:

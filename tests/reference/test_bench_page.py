@@ -74,6 +74,7 @@ def found() -> dict[str, Any]:
         ],
         "peaked": records("1x1024", {"flat": 1.0, "peaked": 1.05}),
         "avx2": records("1x16 AVX2", {"engine, AVX2": 1.0, "components, OpenBLAS": 1.2}),
+        "bfloat16": records("1x16 bfloat16", {"engine": 1.8, "engine bfloat16": 1.0, "OpenVINO default": 1.4}),
         "real_tokens": [{**one, "tokens": 100} for one in records("20 % real", RAGGED)],
         "cost": {case: records(case, SHORT) for case in ("1x16", "1x32", "2x16")},
     }
@@ -109,6 +110,14 @@ def test_the_aims_are_read_off_the_measurements(page: Any) -> None:
     assert rows["error, 1x128: engine / PyTorch"] == ("max 2.00, rms 1.00", "≤ 1.00", "–", "missed by 100 %")
     assert rows["peaked / flat scores, 1x1024"][3] == "must"
     assert rows["1x16 AVX2: NumPy's BLAS"][0].startswith("1.20")
+
+
+def test_fewer_digits_are_never_shown_without_their_error(page: Any) -> None:
+    """Beside float32, and beside who else computes so."""
+    exact, other = [row for row in page.aims(found()) if "bfloat16" in row[0]]
+    assert exact[:2] == ("1x16 bfloat16: engine in float32", "1.80")
+    assert other[1].startswith("1.40") and other[1].endswith("off by 1.0e-06, OpenVINO by 1.0e-06")
+    assert other[4] == "must"
 
 
 def test_a_section_that_was_not_measured_has_no_lines(page: Any) -> None:

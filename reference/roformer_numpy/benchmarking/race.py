@@ -32,6 +32,7 @@ class Entry:
     process: Process
     work: Work
     mode: str = ""
+    stays: bool = False  # through all rounds, however slow
 
 
 @dataclass
@@ -64,8 +65,8 @@ def race(
         entries: who takes part; the works may be arranged differently but hold the same sequences.
         folder: where inputs and outputs are exchanged.
         rounds: how many turns each gets; every round begins with another one.
-        patience: who takes this many times longer than the first entry in each of three rounds leaves with these; None:
-            nobody.
+        patience: who takes this many times longer than the first entry in each of three rounds leaves with these, but
+            for entries that stay, and those whose calls do not fill a turn: they cost no time; None: nobody.
         on_turn: called with the name of who has had his turn.
 
     Raises:
@@ -83,7 +84,7 @@ def race(
     for number in range(rounds):
         running = [entry for entry in entries if not lines[entry.name].reason]
         for entry in running[number % len(running) :] + running[: number % len(running)]:
-            if not _has_left(lines[entry.name], lines[entries[0].name], patience):
+            if entry.stays or not has_left(lines[entry.name], lines[entries[0].name], patience):
                 _turn(entry, lines[entry.name], folder, calls)
             on_turn(entry.name)
     return list(lines.values())
@@ -126,11 +127,12 @@ def _turn(entry: Entry, line: Measured, folder: Path, calls: dict[str, int]) -> 
         line.reason = str(error)
 
 
-def _has_left(line: Measured, first: Measured, patience: float | None) -> bool:
+def has_left(line: Measured, first: Measured, patience: float | None) -> bool:
+    """Whether somebody need not be asked further; see `race`."""
     early = line.seconds[:ROUNDS_BEFORE_LEAVING]
     if patience is None or line is first or len(early) < ROUNDS_BEFORE_LEAVING:
         return False
-    return min(early) > patience * max(first.seconds[:ROUNDS_BEFORE_LEAVING])
+    return min(early) > max(TURN, patience * max(first.seconds[:ROUNDS_BEFORE_LEAVING]))
 
 
 def difference(got: Array, expected: Array) -> float:
