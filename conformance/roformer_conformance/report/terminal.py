@@ -135,7 +135,7 @@ def _family_row(result: Result, family: str, statuses: Sequence[str]) -> list[st
     records = [record for record in result.records if record.clause.startswith(f"{family}-")]
     covered = result.coverage(family)
     counts = {status: sum(record.status == status for record in records) for status in STATUSES}
-    grades = [record.grade for record in records if record.grade is not None and record.dtype == "float32"]
+    grades = [record.grade for record in records if record.grade is not None and record.dtype != "float64"]
     color = "red" if counts["failed"] else "green" if counts["passed"] else "yellow"
     applicable = _applicable(covered)
     return [
