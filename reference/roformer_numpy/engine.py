@@ -44,7 +44,7 @@ class Engine:
         compute: str = FULL,
     ) -> None:  # fmt: skip
         self.weights, self.config, self.components, self.causal = weights, config, components, causal
-        self.compute = compute
+        self.compute = checked_compute(compute, weights.embeddings.word.dtype, components)  # a copy may be elsewhere
         self._packed: Any = None
         self._dense: dict[int, Any] = {}
         self._turns: tuple[Array, Array] | None = None

@@ -39,7 +39,7 @@ class RoFormerBase:
     head: ClassVar[str]
     weights: Weights[Array]
     derivatives: Derivatives | None = None  # None: those that go with the components
-    _made_engine: tuple[Weights[Array], RoFormerConfig, Components, Engine | None] | None = None
+    _made_engine: tuple[Weights[Array], RoFormerConfig, Components, str, Engine | None] | None = None
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class RoFormerBase:
         self.dtype = _dtype(dtype)
         self.seed = _seed(seed)
         self.components = components_named(components)
-        self.compute = checked_compute(compute, self.dtype, self.components)
+        self.compute = compute
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Run the model.
@@ -174,11 +174,20 @@ class RoFormerBase:
     def _engine(self) -> Engine | None:
         """The engine over the weights as they are now: pruning and resizing put another tree in their place."""
         made, weights, config, components = self._made_engine, self.weights, self.config, self.components
-        if made and made[0] is weights and made[1] is config and made[2] is components:
-            return made[3]
+        if made and made[0] is weights and made[1] is config and made[2] is components and made[3] is self.compute:
+            return made[4]
         engine = engine_for(weights, config, components, is_causal(config, self.head), self.compute)
-        self.__dict__["_made_engine"] = (weights, config, components, engine)
+        self.__dict__["_made_engine"] = (weights, config, components, self.compute, engine)
         return engine
+
+    @property
+    def compute(self) -> str:
+        """What the engine's products multiply, "float32" or "bfloat16"; to set it packs the weights anew."""
+        return self._compute
+
+    @compute.setter
+    def compute(self, compute: str) -> None:
+        self._compute = checked_compute(compute, self.dtype, self.components)
 
     def _output(self, inputs: Inputs, encoded: Encoded) -> ModelOutput:
         # dropout is asked for while weights change, and then they are not worth packing
@@ -283,7 +292,8 @@ class RoFormerBase:
 
     def __repr__(self) -> str:
         sizes = f"{self.config.num_hidden_layers} × {self.config.hidden_size}"
-        return f"{type(self).__name__}({sizes}, {self.dtype}, {self.components.name})"
+        products = "" if self.compute == FULL else f", products in {self.compute}"
+        return f"{type(self).__name__}({sizes}, {self.dtype}, {self.components.name}{products})"
 
 
 class RoFormerModel(RoFormerBase):

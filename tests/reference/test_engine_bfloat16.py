@@ -234,6 +234,46 @@ def test_copies_and_folders_keep_their_own_choice(tmp_path: Path) -> None:
     assert not np.array_equal(RoFormerModel.from_pretrained(tmp_path)(ids).last_hidden_state, expected)
 
 
+@served
+def test_a_model_can_be_told_later() -> None:
+    """And back again; its name says how it computes."""
+    model, ours = twins()
+    ids = ids_of(1, 8)
+    exact, narrow_ = model(ids).last_hidden_state, ours(ids).last_hidden_state
+    model.compute = "bfloat16"
+    assert np.array_equal(model(ids).last_hidden_state, narrow_)
+    assert repr(model) == "RoFormerModel(3 × 48, float32, kernels, products in bfloat16)"
+    model.compute = "float32"
+    assert np.array_equal(model(ids).last_hidden_state, exact)
+    with pytest.raises(InputError, match="compute='bf16' is not one of"):
+        model.compute = "bf16"
+    assert model.compute == "float32"
+
+
+@served
+def test_pruned_and_resized_models_go_on_in_bfloat16() -> None:
+    """Other weights are packed alike."""
+    model = RoFormerForMaskedLM(config_of(), seed=3)
+    ours = RoFormerForMaskedLM(config_of(), seed=3, compute="bfloat16")
+    for one in (model, ours):
+        one.prune_heads({0: [1], 2: [0, 2]})
+        one.resize_token_embeddings(60)
+    logits, exact = ours(ids_of(2, 9)).logits, model(ids_of(2, 9)).logits
+    assert logits.shape == exact.shape == (2, 9, 60)
+    assert 1e-4 < np.abs(logits - exact).max() < 0.5
+
+
+@served
+def test_a_copy_on_a_processor_without_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling for instructions that are not there would end the process."""
+    _, model = twins()
+    model(ids_of(1, 4))
+    carried = pickle.dumps(model)
+    monkeypatch.setattr(machine, "HAS_BFLOAT16", False)
+    with pytest.raises(InputError, match="needs a processor with AVX512-BF16"):
+        pickle.loads(carried)(ids_of(1, 4))
+
+
 @pytest.mark.parametrize("wrong", ["float16", "BFLOAT16", None, 16, np.float32, ["bfloat16"]])
 def test_other_arithmetics_are_refused(wrong: Any) -> None:
     """By name, value and what is allowed."""
