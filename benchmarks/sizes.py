@@ -3,8 +3,9 @@
     python benchmarks/sizes.py [--groups widths,lengths,…] [--rounds 5] [--threads 2] [--against components]
         [--peers PYTHON --most 20] [--results sizes.json] [--picture sizes.png]
 
-Times are the least of the rounds, and with --threads 1 they are the processor's: on a machine that others use, too,
-these say most. `ps` is picoseconds a multiply-add of dense products and attention; `× neighbours` is that against the
+The cases of a group take turns, once a round, so that a machine that is slow for a while is so for all of them. Times
+are the least of the rounds, and with --threads 1 they are the processor's: on a machine that others use, too, these say
+most. `ps` is picoseconds a multiply-add of dense products and attention; `× neighbours` is that against the
 geometric mean of the cases before and after in the group; `× products` is the time against that of the model's dense
 products alone by NumPy's `@`, in the same rounds. With --against components every case is also computed without the
 engine; with --peers those with the worst figures are raced against PyTorch eager and ONNX Runtime, in processes of
@@ -14,13 +15,14 @@ their own. What costs more than 1.15 of its neighbours, or more than somebody el
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ Run = Callable[[], Any]
 def main() -> None:
     arguments = parse_arguments()
     with_threads(arguments.threads)
-    cases = [case for group in arguments.groups for case in GROUPS[group]()]
+    cases = in_groups(case for group in arguments.groups for case in GROUPS[group]())
     about = machine.description(arguments.threads)
     print(f"{', '.join(f'{name} {value}' for name, value in about.items())}; least of {arguments.rounds} rounds")
     found = list(measured(cases, arguments))
@@ -93,15 +95,25 @@ def with_threads(threads: int) -> None:
 
 
 def measured(cases: Sequence[Case], arguments: argparse.Namespace) -> Iterator[Record]:
-    """A record of each case, one after the other."""
+    """A record of each case, group after group."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(cases))
-        for case in cases:
-            bar.update(task, description=f"{case.group}: {case.name}")
-            yield measure(case, arguments.rounds, arguments.against is not None)
-            bar.advance(task)
+        task = bar.add_task("", total=len(cases) * arguments.rounds)
+
+        def say(case: Case) -> None:
+            bar.update(task, description=f"{case.group}: {case.name}", advance=1)
+
+        for _, group in itertools.groupby(cases, key=lambda case: case.group):
+            yield from measure(list(group), arguments.rounds, arguments.against is not None, say)
+
+
+def in_groups(cases: Iterable[Case]) -> list[Case]:
+    """Those of a group one after the other, groups in the order in which they begin."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case)
+    return [case for group in groups.values() for case in group]
 
 
 def clock() -> float:
@@ -109,22 +121,50 @@ def clock() -> float:
     return time.process_time() if os.environ[THREAD_VARIABLES[0]] == "1" else time.perf_counter()
 
 
-def measure(case: Case, rounds: int, with_components: bool) -> Record:
+def measure(group: Sequence[Case], rounds: int, with_components: bool, say: Callable[[Case], None]) -> list[Record]:
     """Least seconds of the engine, of the products alone and, where asked for, of the components."""
-    model = MODELS[case.head](case.config, dtype=case.dtype)
-    sides: dict[str, Run] = {"engine": run_of(case, model), "products": products_of(case)}
-    packing = seconds(sides["engine"])
-    if with_components and case.way not in COMPONENTS_ALONE:
-        plain = MODELS[case.head](case.config, dtype=case.dtype)
-        plain._engine = lambda: None  # type: ignore[method-assign]
-        sides["components"] = run_of(case, plain)
-    least = dict.fromkeys(sides, math.inf)
-    counts: dict[str, int] = {}
-    for _ in range(rounds):
-        for name, run in sides.items():
-            least[name] = min(least[name], turn(name, run, counts))
-    record = {"group": case.group, "case": case.name, "first": packing, "multiply_adds": case.multiply_adds()}
-    return {**record, "seconds": least, "picoseconds": 1e12 * least["engine"] / case.multiply_adds()}
+    sides, shared = [], Shared()
+    for case in group:
+        sides.append(shared.sides_of(case, with_components))
+    records = [
+        {"group": case.group, "case": case.name, "multiply_adds": case.multiply_adds(), "first": seconds(own["engine"]),
+         "seconds": dict.fromkeys(own, math.inf)}
+        for case, own in zip(group, sides, strict=True)
+    ]  # fmt: skip
+    calls: list[dict[str, int]] = [{} for _ in group]
+    for number in range(rounds):
+        # there and back, so that nobody always comes behind the same one
+        for case, own, record, counts in list(zip(group, sides, records, calls, strict=True))[:: (-1) ** number]:
+            for name, run in own.items():
+                record["seconds"][name] = min(record["seconds"][name], turn(name, run, counts))
+            say(case)
+    for record in records:
+        record["picoseconds"] = 1e12 * record["seconds"]["engine"] / record["multiply_adds"]
+    return records
+
+
+class Shared:
+    """Models, and weights of products alone, of which several cases of a group have the same."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, Any] = {}
+        self._weights: dict[tuple[int, ...], np.ndarray] = {}
+
+    def sides_of(self, case: Case, with_components: bool) -> dict[str, Run]:
+        """What is timed of a case."""
+        sides: dict[str, Run] = {"engine": run_of(case, self._model(case))}
+        sides["products"] = products_of(case, self._weights)
+        if with_components and case.way not in COMPONENTS_ALONE:
+            sides["components"] = run_of(case, self._model(case, plain=True))
+        return sides
+
+    def _model(self, case: Case, plain: bool = False) -> Any:
+        key = json.dumps([case.head, case.dtype, plain, case.config.to_dict()])
+        if key not in self._models:
+            self._models[key] = MODELS[case.head](case.config, dtype=case.dtype)
+            if plain:
+                self._models[key]._engine = lambda: None
+        return self._models[key]
 
 
 def turn(name: str, run: Run, counts: dict[str, int]) -> float:
@@ -173,17 +213,20 @@ def options_of(case: Case, model: Any, ids: np.ndarray) -> dict[str, Any]:
     return named.get(case.way, {})
 
 
-def products_of(case: Case) -> Run:
-    """NumPy's dense products of the case's type, every layer with weights of its own."""
+def products_of(case: Case, weights: dict[tuple[int, ...], np.ndarray]) -> Run:
+    """NumPy's dense products of the case's type, every layer with weights of its own, which may be there already."""
     generator, kind = np.random.default_rng(0), np.dtype(case.dtype)
     inputs_of: dict[Any, Any] = {}
     outputs: dict[Any, Any] = {}
     products = []
-    for rows, depth, width in case.products():
+    for number, (rows, depth, width) in enumerate(case.products()):
         if (rows, depth) not in inputs_of:
             inputs_of[rows, depth] = generator.standard_normal((rows, depth)).astype(kind)
         out = outputs.setdefault((rows, width), np.empty((rows, width), kind))
-        products.append((inputs_of[rows, depth], np.full((depth, width), 0.5, kind), out))
+        key = (number, depth, width, kind.itemsize)
+        if key not in weights:
+            weights[key] = np.full((depth, width), 0.5, kind)
+        products.append((inputs_of[rows, depth], weights[key], out))
 
     def run() -> None:
         for a, b, out in products:

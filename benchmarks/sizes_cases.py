@@ -163,6 +163,26 @@ def batches() -> Iterator[Case]:
             yield Case(f"1024 tokens, H {hidden}", f"{batch}x{length}", sized(hidden, layers=2), (length,) * batch)
 
 
+def shapes() -> Iterator[Case]:
+    """More and more sequences of the same length."""
+    for hidden, most in ((64, 32768), (256, 16384)):
+        for length in (16, 17, 40, 41, 128, 129, 384, 512, 1536):
+            for batch in (1, 2, 3, 4, 8, 16, 32, 64):
+                if batch * length <= most:
+                    group = f"batch, H {hidden}, {length} tokens each"
+                    yield Case(group, str(batch), sized(hidden, layers=2), (length,) * batch)
+
+
+def real_tokens() -> Iterator[Case]:
+    """Batches of the same size with fewer and fewer tokens that are no padding."""
+    for batch, longest in ((8, 128), (32, 256)):
+        for share in (2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100):
+            drawn = np.random.default_rng(share).uniform(0.5, 1.5, batch) * longest * share / 100
+            rows = (longest, *np.clip(drawn, 1, longest).astype(int).tolist()[1:])
+            for way in ("skip", "encode", "call"):
+                yield Case(f"{batch}x{longest}, {way}", f"{share} % real", sized(256, layers=2), rows, way)
+
+
 def unequal() -> Iterator[Case]:
     """Rows of unequal lengths, in every way."""
     config = sized(256, layers=4)
@@ -176,11 +196,13 @@ def unequal() -> Iterator[Case]:
 
 def vocabularies() -> Iterator[Case]:
     """Masked language models of all vocabularies, and embeddings of another width."""
-    for rows in (1, 64):
-        for vocabulary in (7, 50, 100, 500, 1000, 3000, 3100, 10000, 21128, 30000, 50000):
+    for rows in (1, 16, 64):
+        for vocabulary in (
+            7, 50, 100, 500, 1000, 3000, 3100, 10000, 21127, 21128, 21129, 30000, 49999, 50000, 50001,
+        ):  # fmt: skip
             config = sized(256, layers=2, vocab_size=vocabulary, embedding_size=128)
             yield Case(f"vocabulary, 1x{rows}", str(vocabulary), config, (rows,), "call", "masked_lm")
-    for vocabulary in (1000, 3000, 10000, 50000):
+    for vocabulary in (1000, 3000, 10000, 21128, 50000, 50001):
         config = sized(256, layers=2, vocab_size=vocabulary)
         yield Case("vocabulary, logits_at, 4x64", str(vocabulary), config, (64,) * 4, "logits_at", "masked_lm")
 
@@ -220,6 +242,6 @@ def decoding() -> Iterator[Case]:
 
 GROUPS: Mapping[str, Callable[[], Iterator[Case]]] = {
     "widths": widths, "head_sizes": head_sizes, "inner_sizes": inner_sizes, "depths": depths, "lengths": lengths,
-    "batches": batches, "unequal": unequal, "vocabularies": vocabularies, "activations": activations, "ways": ways,
-    "decoding": decoding,
+    "batches": batches, "shapes": shapes, "real_tokens": real_tokens, "unequal": unequal, "vocabularies": vocabularies,
+    "activations": activations, "ways": ways, "decoding": decoding,
 }  # fmt: skip
