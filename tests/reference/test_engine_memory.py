@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from roformer_numpy import RoFormerConfig, RoFormerModel
 from roformer_numpy.kernels.engine.attention import KEYS, QUERIES
 from roformer_numpy.kernels.engine.call import ARRAYS
+from roformer_numpy.kernels.engine.factors import KINDS, is_narrow
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, LANES, PANEL
 from roformer_numpy.kernels.engine.model import BLOCK_ROWS, COLUMN_TOKENS, _size, _widths
 from roformer_numpy.kernels.engine.panels import panels_for
@@ -40,23 +42,30 @@ def peak_of_a_call(batch: int, length: int) -> int:
         tracemalloc.stop()
 
 
-def block_of(hidden: int, inner: int, rows: int) -> int:
-    """Numbers of a thread's scratch: query, key and value, context, feed-forward and output of a block of rows."""
-    return rows * (3 * hidden + hidden + inner + hidden)
+def block_of(hidden: int, inner: int, rows: int, kind: Any) -> int:
+    """Numbers of a thread's scratch: query, key and value, context, feed-forward and output of a block of rows.
+
+    In bfloat16 also whatever is multiplied, two numbers in the place of one.
+    """
+    return rows * (3 * hidden + hidden + inner + hidden + (max(hidden, inner) // 2 if is_narrow(kind) else 0))
 
 
+@pytest.mark.parametrize("compute", KINDS)
 @pytest.mark.parametrize("threads", [1, 2, 7])
 @pytest.mark.parametrize(("hidden", "head_dim", "inner"), [(768, 64, 3072), (192, 48, 768), (384, 16, 100)])
-def test_memory_of_a_call_is_linear_in_its_tokens(hidden: int, head_dim: int, inner: int, threads: int) -> None:
+def test_memory_of_a_call_is_linear_in_its_tokens(
+    hidden: int, head_dim: int, inner: int, threads: int, compute: str
+) -> None:
     """Six numbers for each feature of a token, blocks that stop growing, and what fills up panels, lines and tiles."""
-    widths = _widths(hidden, head_dim, hidden, inner)
+    kind = KINDS[compute]
+    widths = _widths(hidden, head_dim, hidden, inner, kind)
     tile = QUERIES * (KEYS + head_dim + 2) + head_dim
     for length in LENGTHS:
         size = _size(widths, 12, hidden, length, length, panels_for(length), threads, True)
         assert size.block_rows <= BLOCK_ROWS
         needed = size.zeros + size.scratch - COPIES * length * hidden
-        blocks = size.threads * (block_of(hidden, inner, size.block_rows) + tile)
-        rounded = 2 * PANEL * hidden + (ARRAYS + 2) * LINE + size.threads * size.block_rows * 5 * PANEL
+        blocks = size.threads * (block_of(hidden, inner, size.block_rows, kind) + tile)
+        rounded = 2 * PANEL * hidden + (ARRAYS + 2) * LINE + size.threads * size.block_rows * 6 * PANEL
         assert 0 <= needed - blocks <= rounded
 
 
