@@ -1,7 +1,7 @@
 """Looks for cliffs: what a multiply-add costs in models of many sizes and calls of many shapes.
 
-    python benchmarks/sizes.py [--groups widths,lengths,…] [--rounds 5] [--threads 2] [--against components]
-        [--peers PYTHON --most 20] [--results sizes.json] [--picture sizes.png]
+    python benchmarks/sizes.py [--groups widths,lengths,…] [--rounds 5] [--threads 2] [--compute bfloat16]
+        [--against components] [--peers PYTHON --most 20] [--results sizes.json] [--picture sizes.png]
 
 The cases of a group take turns, once a round, so that a machine that is slow for a while is so for all of them. Times
 are the least of the rounds, and with --threads 1 they are the processor's: on a machine that others use, too, these say
@@ -36,6 +36,7 @@ from roformer_numpy.benchmarking.competitors import EAGER, ENGINE, ONNX, PRODUCT
 from roformer_numpy.benchmarking.process import THREAD_VARIABLES, CompetitorError
 from roformer_numpy.benchmarking.race import race
 from roformer_numpy.benchmarking.session import Session
+from roformer_numpy.kernels.engine.factors import KINDS
 from roformer_numpy.models import MODELS
 
 MARK = 1.15
@@ -74,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--groups", default=",".join(GROUPS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--compute", choices=sorted(KINDS), default="float32", help="what the engine multiplies")
     parser.add_argument("--against", choices=["components"])
     parser.add_argument("--peers", action="append", default=[], metavar="PYTHON")
     parser.add_argument("--most", type=int, default=20, help="cases that are raced against peers")
@@ -105,7 +107,8 @@ def measured(cases: Sequence[Case], arguments: argparse.Namespace) -> Iterator[R
             bar.update(task, description=f"{case.group}: {case.name}", advance=1)
 
         for _, group in itertools.groupby(cases, key=lambda case: case.group):
-            yield from measure(list(group), arguments.rounds, arguments.against is not None, say)
+            shared = Shared(arguments.compute, arguments.against is not None)
+            yield from measure(list(group), arguments.rounds, shared, say)
 
 
 def in_groups(cases: Iterable[Case]) -> list[Case]:
@@ -121,11 +124,9 @@ def clock() -> float:
     return time.process_time() if os.environ[THREAD_VARIABLES[0]] == "1" else time.perf_counter()
 
 
-def measure(group: Sequence[Case], rounds: int, with_components: bool, say: Callable[[Case], None]) -> list[Record]:
+def measure(group: Sequence[Case], rounds: int, shared: Shared, say: Callable[[Case], None]) -> list[Record]:
     """Least seconds of the engine, of the products alone and, where asked for, of the components."""
-    sides, shared = [], Shared()
-    for case in group:
-        sides.append(shared.sides_of(case, with_components))
+    sides = [shared.sides_of(case) for case in group]
     records = [
         {"group": case.group, "case": case.name, "multiply_adds": case.multiply_adds(), "first": seconds(own["engine"]),
          "seconds": dict.fromkeys(own, math.inf)}
@@ -146,22 +147,24 @@ def measure(group: Sequence[Case], rounds: int, with_components: bool, say: Call
 class Shared:
     """Models, and weights of products alone, of which several cases of a group have the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, compute: str = "float32", with_components: bool = False) -> None:
+        self._compute, self._with_components = compute, with_components
         self._models: dict[str, Any] = {}
         self._weights: dict[tuple[int, ...], np.ndarray] = {}
 
-    def sides_of(self, case: Case, with_components: bool) -> dict[str, Run]:
+    def sides_of(self, case: Case) -> dict[str, Run]:
         """What is timed of a case."""
         sides: dict[str, Run] = {"engine": run_of(case, self._model(case))}
         sides["products"] = products_of(case, self._weights)
-        if with_components and case.way not in COMPONENTS_ALONE:
+        if self._with_components and case.way not in COMPONENTS_ALONE:
             sides["components"] = run_of(case, self._model(case, plain=True))
         return sides
 
     def _model(self, case: Case, plain: bool = False) -> Any:
         key = json.dumps([case.head, case.dtype, plain, case.config.to_dict()])
         if key not in self._models:
-            self._models[key] = MODELS[case.head](case.config, dtype=case.dtype)
+            compute = "float32" if plain or case.dtype == "float64" else self._compute
+            self._models[key] = MODELS[case.head](case.config, dtype=case.dtype, compute=compute)
             if plain:
                 self._models[key]._engine = lambda: None
         return self._models[key]

@@ -65,13 +65,16 @@ class Case:
 
     def multiply_adds(self) -> int:
         """Of the dense products and of attention."""
-        padded = [max(self.lengths)] * len(self.lengths) if self.way not in ("skip", "encode") else self.lengths
-        seen = sum(n * (n + self.past) for n in padded)
+        seen = sum(self._queries(length) * (length + self.past) for length in self.lengths)
         if self.way == "generate":
-            seen = len(padded) * NEW_TOKENS * (padded[0] + NEW_TOKENS // 2)
+            seen = len(self.lengths) * NEW_TOKENS * (self.lengths[0] + NEW_TOKENS // 2)
         sides = 2 if self.way == "cross" else 1
         attention = 2 * sides * self.config.hidden_size * self.config.num_hidden_layers * seen
         return attention + sum(rows * depth * width for rows, depth, width in self.products())
+
+    def _queries(self, length: int) -> int:
+        """How many tokens of a row of `length` real ones are computed, each of which looks at the real ones."""
+        return length if self.way in ("skip", "encode") else max(self.lengths)
 
     @property
     def is_plain(self) -> bool:
