@@ -23,7 +23,7 @@ from .peers import commands as peer_commands
 from .precision import recorded
 from .process import commands as process_commands
 from .profiles import commands as profile_commands
-from .protocol import Capabilities, find_adapter
+from .protocol import Capabilities, find_adapter, name_with_engine
 from .records import Record, Result
 from .registry import all_checks
 from .report import print_failure, print_result, write_json, write_junit
@@ -41,7 +41,7 @@ app.add_typer(peer_commands.app, name="peers")
 Implementation = Annotated[
     str,
     typer.Argument(
-        help='numpy, numpy-equations, tensorflow, a peer, module:attribute, or "cmd:COMMAND LINE"',
+        help='numpy, numpy-equations, tensorflow, a peer, module:attribute, or "cmd:COMMAND LINE"; see also --engine',
         metavar="IMPLEMENTATION",
     ),
 ]
@@ -68,6 +68,9 @@ def check(
     failures: Annotated[
         Path | None, typer.Option(help="save each failure as a file in this folder, for `replay`; left out: none")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="how it computes, of several ways: numpy with components is numpy-components")
+    ] = "",
     model: Annotated[
         Path | None, typer.Option(help="the checkpoint that an implementation with baked-in weights was made from")
     ] = None,
@@ -80,6 +83,7 @@ def check(
 ) -> None:
     """Check an implementation: golden vectors and properties, with one table at the end."""
     with usage_errors(), bar("checking", console) as advance:
+        implementation = name_with_engine(implementation, engine) if engine else implementation
         adapter = find_adapter(implementation)
         result = check_implementation(
             adapter,

@@ -150,6 +150,7 @@ class Capabilities:
 # Implementations that a command line may name in one word, as the place where their adapter is found.
 KNOWN_ADAPTERS = {
     "numpy": "roformer_numpy.adapter:NumpyAdapter",
+    "numpy-components": "roformer_numpy.adapter:components_adapter",
     "numpy:bfloat16": "roformer_numpy.adapter:bfloat16_adapter",
     "numpy-equations": "roformer_numpy.adapter:equations_adapter",
     "tensorflow": "roformer_tensorflow.adapter:TensorFlowAdapter",
@@ -158,6 +159,19 @@ KNOWN_ADAPTERS = {
     "tensorflow:graph": "roformer_tensorflow.adapter:graph_adapter",
     "tensorflow:xla": "roformer_tensorflow.adapter:xla_adapter",
 }
+
+
+def name_with_engine(name: str, engine: str) -> str:
+    """The name in KNOWN_ADAPTERS of an implementation that computes in one of several ways, `numpy` with `components`.
+
+    Raises:
+        AdapterError: it has no such way; those it has are named.
+    """
+    names = {found[len(name) + 1 :]: found for found in KNOWN_ADAPTERS if found.startswith((f"{name}-", f"{name}:"))}
+    if engine not in names:
+        known = f"known are {', '.join(names)}" if names else "it is known in one way only"
+        raise AdapterError(f"{name!r} has no engine called {engine!r}; {known}")
+    return names[engine]
 
 
 def find_adapter(name: str) -> Any:

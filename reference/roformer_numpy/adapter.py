@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .arithmetic import components_named
-from .components import Components
+from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
 from .engine import FULL, checked_compute
 from .models import DTYPES, MODELS, RoFormerBase
@@ -50,7 +50,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
 
 
 class NumpyAdapter:
-    """Loads our models for a suite: `components` is "kernels", "equations" or a table of your own.
+    """Loads our models for a suite: `components` is "kernels", "components", "equations" or a table of your own.
 
     With compute="bfloat16" it claims that type alone: weights, sums and outputs are float32, what products multiply is
     rounded to it, which is more exact than the type allows.
@@ -60,7 +60,7 @@ class NumpyAdapter:
 
     def __init__(self, components: str | Components = "kernels", compute: str = FULL) -> None:
         self.components = components_named(components)
-        self.name = "numpy" if self.components.name == "kernels" else f"numpy-{self.components.name}"
+        self.name = "numpy" if self.components.name == WITH_ENGINE else f"numpy-{self.components.name}"
         self.version = version("roformer-reference")
         self.compute = checked_compute(compute, np.dtype(np.float32), self.components)
         if compute != FULL:
@@ -69,7 +69,7 @@ class NumpyAdapter:
 
     def prepare(self) -> float:
         """Compile the kernels, or load them from disk, so that no check is charged for it; returns the seconds."""
-        if self.components.name != "kernels":
+        if not self.components.compiled:
             return 0.0
         from .kernels import warm_up, warm_up_engine  # numba is imported by those who ask for it
 
@@ -102,6 +102,11 @@ class NumpyAdapter:
 def bfloat16_adapter() -> NumpyAdapter:
     """The adapter of the engine with products of bfloat16."""
     return NumpyAdapter(compute="bfloat16")
+
+
+def components_adapter() -> NumpyAdapter:
+    """The adapter of the kernels one after the other, without the engine."""
+    return NumpyAdapter("components")
 
 
 def equations_adapter() -> NumpyAdapter:

@@ -1,13 +1,21 @@
-"""The arithmetics by name; a faster engine will be named here too."""
+"""The arithmetics by name."""
 
 from __future__ import annotations
 
-from .components import EQUATIONS, Components
+import dataclasses
+
+from .components import COMPILED, EQUATIONS, Components
 from .errors import InputError
 
 
 def components_named(name: str | Components) -> Components:
-    """The table called `name`, "equations" or "kernels"; a table of your own passes through.
+    """The table called `name`; one of your own passes through.
+
+    | name | what |
+    |---|---|
+    | kernels | compiled components, and the engine for what it serves |
+    | components | the same without the engine, in every call |
+    | equations | the definition |
 
     Raises:
         InputError: no table has that name.
@@ -16,8 +24,9 @@ def components_named(name: str | Components) -> Components:
         return name
     if name == "equations":
         return EQUATIONS
-    if name == "kernels":
+    if name in COMPILED:
         from .kernels import KERNELS  # numba is imported by those who ask for it
 
-        return KERNELS
-    raise InputError(f"components={name!r} is not one of 'kernels', 'equations', or a Components table")
+        return KERNELS if name == KERNELS.name else dataclasses.replace(KERNELS, name=name)
+    known = ", ".join(map(repr, (*COMPILED, EQUATIONS.name)))
+    raise InputError(f"components={name!r} is not one of {known}, or a Components table")

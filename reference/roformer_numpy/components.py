@@ -39,6 +39,14 @@ class Components:
     binary_cross_entropy: Function
     reduce_loss: Function
 
+    @property
+    def compiled(self) -> bool:
+        """Whether these are the kernels, with the engine or without."""
+        return self.name in COMPILED
+
+
+# The kernels with the engine in front of them, and the same table for who wants them one after the other.
+COMPILED = (WITH_ENGINE, WITHOUT_ENGINE) = ("kernels", "components")
 
 EQUATIONS = Components(
     name="equations",

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .components import Components
+from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
 from .encoder import Encoded
 from .errors import InputError, shown
@@ -290,7 +290,7 @@ def engine_for(
     weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool, compute: str = FULL
 ) -> Engine | None:
     """The engine of a model, or None where the components compute everything."""
-    if components.name != "kernels" or weights.embeddings.word.dtype != np.float32:
+    if components.name != WITH_ENGINE or weights.embeddings.word.dtype != np.float32:
         return None
     from .kernels.engine.machine import INSTRUCTION_SET
 
@@ -306,7 +306,7 @@ def checked_compute(compute: Any, dtype: np.dtype[Any], components: Components) 
     if not isinstance(compute, str) or compute not in COMPUTE:
         raise InputError(f"compute={shown(compute)} is not one of {', '.join(map(repr, COMPUTE))}")
     if compute != FULL:
-        if dtype != np.float32 or components.name != "kernels":
+        if dtype != np.float32 or components.name != WITH_ENGINE:
             given = f"dtype={dtype.name!r} and components={components.name!r}"
             raise InputError(f"compute={compute!r} needs dtype='float32' and components='kernels', not {given}")
         from .kernels.engine.machine import HAS_BFLOAT16

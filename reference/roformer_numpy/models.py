@@ -56,7 +56,8 @@ class RoFormerBase:
             config: sizes and switches.
             seed: of fresh weights; also of those that a resized vocabulary or a missing head will need.
             dtype: float32 or float64, for weights, arithmetic and outputs.
-            components: "kernels" (numba), "equations" (the definition), or a table of your own.
+            components: "kernels" (numba, with the engine), "components" (the same without it), "equations" (the
+                definition), or a table of your own.
             compute: what the engine's products multiply: "float32", or "bfloat16", twice as fast with some three
                 digits, on processors with AVX512-BF16; weights and outputs are float32 in both.
 
@@ -249,7 +250,7 @@ class RoFormerBase:
                 checkpoint of TensorFlow 1; of several the first counts. Nothing is downloaded.
             seed: of head tensors that the folder lacks.
             dtype: float32 or float64.
-            components: "kernels" or "equations".
+            components: "kernels", "components", "equations", or a table of your own.
             compute: "float32" or "bfloat16", as for a model with fresh weights.
             overrides: fields of the configuration, such as `num_labels=3` or `max_position_embeddings=2048`.
 

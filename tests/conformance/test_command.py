@@ -200,6 +200,8 @@ def test_bad_input_is_not_unsupported_where_good_input_is_supported() -> None:
         (("check", "json:dumps"), "is no adapter and makes none"),
         (("check", "numpy-equations", "--clause", "NOPE-1"), "no clause or check is called 'NOPE-1'"),
         (("check", "numpy-equations", "--level", "hard"), "level 'hard' is not one of smoke, default, deep"),
+        (("check", "numpy", "--engine", "steam"), "'numpy' has no engine called 'steam'; known are components"),
+        (("check", "json:dumps", "--engine", "steam"), "it is known in one way only"),
         (("clauses", "XYZ-1"), "no clause is called 'XYZ-1'"),
         (("vectors", "verify", "numpy-equations", "--case", "nonsense"), "no vector is called nonsense"),
         (("vectors", "verify", "numpy-equations", "--dtype", "float16"), "not in 'float16'"),
@@ -210,6 +212,16 @@ def test_wrong_usage_exits_with_2_and_says_what_is_known(arguments: tuple[str, .
     result = run(*arguments)
     assert result.exit_code == 2, result.output
     assert words in result.stderr
+
+
+def test_the_components_are_checked_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--engine components` is the kernels one after the other; the engine takes no part, by default it does."""
+    monkeypatch.setattr("roformer_numpy.engine.Engine.encode", lambda *_given: 1 / 0)
+    clause = ("--level", "smoke", "--clause", "NUM-1.1/unobserved")
+    twins, engine = run("check", "numpy", "--engine", "components", *clause), run("check", "numpy", *clause)
+    assert twins.exit_code == 0, twins.output
+    assert "numpy-components" in twins.output
+    assert engine.exit_code == 1
 
 
 def test_json_holds_every_record_and_the_coverage(tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def masked_keys_weigh_nothing(trial: Trial, case: Case) -> None:
 @check("MASK-2.1", "content-is-irrelevant", heads=TOKEN_HEADS, masks=PADDED)
 def masked_content_reaches_no_token(trial: Trial, case: Case) -> None:
     """Other ids and types at masked positions change no output of an unmasked position."""
+    _expect_irrelevant_content(trial, case)
+
+
+@check("MASK-1", "content-behind-huge-scores", masks=PADDED, profiles=("huge_score",), effort=0.5, is_decoder=False,
+       also=("MASK-2.1",))  # fmt: skip
+def masked_content_with_huge_scores_reaches_no_token(trial: Trial, case: Case) -> None:
+    """They change none where scores are near 1e5 either, in a call that returns no attentions."""
+    _expect_irrelevant_content(trial, case)
+
+
+def _expect_irrelevant_content(trial: Trial, case: Case) -> None:
     inputs = case.inputs()
     masked = inputs["attention_mask"] == 0
     changed = {

@@ -70,7 +70,7 @@ EQUATIONS = Derivatives(
 
 def derivatives_for(components: Components) -> Derivatives:
     """The gradients that go with an arithmetic: the kernels' own for the kernels, else the equations'."""
-    if components.name != "kernels":
+    if not components.compiled:
         return EQUATIONS
     from .kernels import KERNELS  # numba is imported by those who ask for it
 

@@ -82,7 +82,7 @@ def clipped(gradients: Mapping[str, Array], limit: float | None) -> tuple[Mappin
 
 def rule_for(components: Components) -> Rule:
     """The rule that goes with an arithmetic: numba's for the kernels, else the equations'."""
-    if components.name != "kernels":
+    if not components.compiled:
         return adamw
     from ..kernels.optimization import adamw as compiled  # numba is imported by those who ask for it
 
