@@ -40,8 +40,8 @@ def agrees_on_large_scores_unobserved(trial: Trial, case: Case) -> None:
 
 
 @check("NUM-1.1", "unobserved-long", effort=0.1, max_batch=1, min_seq_len=390, max_seq_len=400,
-       masks=("none", "right", "irregular"), max_position_embeddings=512, hidden_size=6, num_attention_heads=1, also=("ROT-2.1",),
-       **FLAT)  # fmt: skip
+       masks=("none", "right", "irregular"), max_position_embeddings=512, hidden_size=6, num_attention_heads=1,
+       also=("ROT-2.1",), **FLAT)  # fmt: skip
 def agrees_on_long_sequences_unobserved(trial: Trial, case: Case) -> None:
     """A sequence of some four hundred tokens, more than one tile of keys, in a call that returns no attentions."""
     _agrees(trial, case)
