@@ -289,7 +289,12 @@ if hasattr(os, "register_at_fork"):
 def engine_for(
     weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool, compute: str = FULL
 ) -> Engine | None:
-    """The engine of a model, or None where the components compute everything."""
+    """The engine of a model, or None where the components compute everything.
+
+    Raises:
+        InputError: bfloat16 was chosen for other weights, other components or another processor than these.
+    """
+    checked_compute(compute, weights.embeddings.word.dtype, components)
     if components.name != WITH_ENGINE or weights.embeddings.word.dtype != np.float32:
         return None
     from .kernels.engine.machine import INSTRUCTION_SET

@@ -174,16 +174,18 @@ class RoFormerBase:
 
     def _engine(self) -> Engine | None:
         """The engine over the weights as they are now: pruning and resizing put another tree in their place."""
-        made, weights, config, components = self._made_engine, self.weights, self.config, self.components
-        if made and made[0] is weights and made[1] is config and made[2] is components and made[3] is self.compute:
+        made = self._made_engine
+        # read once: another thread may put others in their place meanwhile
+        weights, config, components, compute = self.weights, self.config, self.components, self.compute
+        if made and made[0] is weights and made[1] is config and made[2] is components and made[3] == compute:
             return made[4]
-        engine = engine_for(weights, config, components, is_causal(config, self.head), self.compute)
-        self.__dict__["_made_engine"] = (weights, config, components, self.compute, engine)
+        engine = engine_for(weights, config, components, is_causal(config, self.head), compute)
+        self.__dict__["_made_engine"] = (weights, config, components, compute, engine)
         return engine
 
     @property
     def compute(self) -> str:
-        """What the engine's products multiply, "float32" or "bfloat16"; to set it packs the weights anew."""
+        """What the engine's products multiply, "float32" or "bfloat16"; the next call after a change packs anew."""
         return self._compute
 
     @compute.setter

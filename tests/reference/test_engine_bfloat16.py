@@ -19,6 +19,7 @@ from roformer_numpy import (
     RoFormerForMaskedLM,
     RoFormerForSequenceClassification,
     RoFormerModel,
+    models,
 )
 from roformer_numpy.adapter import NumpyAdapter
 from roformer_numpy.components import EQUATIONS
@@ -251,6 +252,32 @@ def test_a_model_can_be_told_later() -> None:
 
 
 @served
+def test_what_is_told_while_packing_begins_counts_from_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may change a model just when its engine is made: that engine does not pass for the other one."""
+    model, ours = twins()
+    ids, made = ids_of(1, 8), models.engine_for
+
+    def told_meanwhile(*given: Any) -> Any:
+        engine = made(*given)
+        model.compute = "bfloat16"
+        return engine
+
+    monkeypatch.setattr(models, "engine_for", told_meanwhile)
+    model(ids)
+    assert model.compute == "bfloat16"
+    assert np.array_equal(model(ids).last_hidden_state, ours(ids).last_hidden_state)
+
+
+@served
+def test_to_say_the_same_again_packs_nothing() -> None:
+    """However the word was made."""
+    _, model = twins()
+    engine = model._engine()
+    model.compute = "".join(["bfloat", "16"])
+    assert model._engine() is engine
+
+
+@served
 def test_pruned_and_resized_models_go_on_in_bfloat16() -> None:
     """Other weights are packed alike."""
     model = RoFormerForMaskedLM(config_of(), seed=3)
@@ -272,6 +299,23 @@ def test_a_copy_on_a_processor_without_it_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(machine, "HAS_BFLOAT16", False)
     with pytest.raises(InputError, match="needs a processor with AVX512-BF16"):
         pickle.loads(carried)(ids_of(1, 4))
+
+
+@served
+@pytest.mark.parametrize("change", ["components", "weights", "processor"])
+def test_no_change_makes_it_float32_in_silence(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Components and weights put in later, and a copy that was never called where there is no engine at all."""
+    _, model = twins()
+    if change == "components":
+        model.components = EQUATIONS
+    elif change == "weights":
+        model.weights = RoFormerModel(config_of(), dtype="float64").weights
+    else:
+        model = pickle.loads(pickle.dumps(model))
+        monkeypatch.setattr(machine, "HAS_BFLOAT16", False)
+        monkeypatch.setattr(machine, "INSTRUCTION_SET", None)
+    with pytest.raises(InputError, match="compute='bfloat16' needs"):
+        model(ids_of(1, 4))
 
 
 @pytest.mark.parametrize("wrong", ["float16", "BFLOAT16", None, 16, np.float32, ["bfloat16"]])
