@@ -23,7 +23,7 @@ from roformer_numpy import (
 )
 from roformer_numpy.adapter import NumpyAdapter
 from roformer_numpy.components import EQUATIONS
-from roformer_numpy.engine import Engine, checked_compute
+from roformer_numpy.engine import Engine, checked_compute, engine_for
 from roformer_numpy.equations.dense import dense
 from roformer_numpy.kernels import KERNELS
 from roformer_numpy.kernels.engine import machine
@@ -122,7 +122,7 @@ def test_products_are_those_of_rounded_factors(rows: int, depth: int, width: int
     got = [run_dense(x, packed, threads) for threads in (1, 2)]
     a, b = rounded(x), rounded(weights.astype(np.float32))
     scale = np.abs(a) @ np.abs(b) + np.abs(bias)
-    assert np.array_equal(*got)
+    assert np.array_equal(got[0], got[1])
     assert (np.abs(got[0] - (a @ b + bias)) <= scale * np.finfo(np.float32).eps * np.sqrt(depth + 2)).all()
 
 
@@ -255,7 +255,7 @@ def test_a_model_can_be_told_later() -> None:
 def test_what_is_told_while_packing_begins_counts_from_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread may change a model just when its engine is made: that engine does not pass for the other one."""
     model, ours = twins()
-    ids, made = ids_of(1, 8), models.engine_for
+    ids, made = ids_of(1, 8), engine_for
 
     def told_meanwhile(*given: Any) -> Any:
         engine = made(*given)
