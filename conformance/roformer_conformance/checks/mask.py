@@ -40,7 +40,7 @@ def masked_content_reaches_no_token(trial: Trial, case: Case) -> None:
 
 
 @check("MASK-1", "content-behind-huge-scores", masks=PADDED, profiles=("huge_score",), effort=0.5, is_decoder=False,
-       also=("MASK-2.1",))  # fmt: skip
+       add_pooling_layer=False, also=("MASK-2.1",))  # fmt: skip
 def masked_content_with_huge_scores_reaches_no_token(trial: Trial, case: Case) -> None:
     """They change none where scores are near 1e5 either, in a call that returns no attentions."""
     _expect_irrelevant_content(trial, case)

@@ -17,14 +17,14 @@ from ..trial import Trial
 FLAT: dict[str, Any] = {"num_hidden_layers": 1, "add_pooling_layer": False}
 
 
-@check("NUM-1.1", "unobserved", heads="all", effort=0.5, hidden_act=ANY_ACTIVATION)
+@check("NUM-1.1", "unobserved", heads="all", effort=0.5, hidden_act=ANY_ACTIVATION, add_pooling_layer=False)
 def agrees_when_nothing_else_is_asked_for(trial: Trial, case: Case) -> None:
     """Without attentions and hidden states every output of every head is the oracle's, too."""
     _agrees(trial, case)  # without labels: the shape of a loss is asked for elsewhere (LOSS)
 
 
 @check("NUM-1.1", "unobserved-large-scores", effort=0.3, profiles=("high_score",), masks=("irregular", "blind_row"),
-       also=("MASK-1", "MASK-6.1"))  # fmt: skip
+       also=("MASK-1", "MASK-6.1"), add_pooling_layer=False)  # fmt: skip
 def agrees_on_large_scores_unobserved(trial: Trial, case: Case) -> None:
     """Attention scores in the hundreds, in half precision in the tens, in a call that returns no attentions."""
     _agrees(trial, dataclasses.replace(case, profile="raised_score") if is_half(trial.dtype) else case)
