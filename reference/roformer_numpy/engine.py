@@ -28,7 +28,7 @@ THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 # Multiplications below which a second thread costs more than it brings: waking it takes some ten microseconds.
 SERIAL_WORK = 4_000_000
 
-# What products multiply: float32, or bfloat16 with sums in float32, which is twice as fast and has 3 digits.
+# What products multiply: float32, or bfloat16 with sums in float32: in half the time, with two to three digits.
 FULL = "float32"
 COMPUTE = (FULL, "bfloat16")
 

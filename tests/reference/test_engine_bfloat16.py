@@ -350,7 +350,7 @@ def test_float32_is_what_nobody_has_to_ask_for() -> None:
 @served
 @pytest.mark.parametrize("command", [["embed", "床前明月光", "--json"], ["fill-mask", "床前明[MASK]光", "--json"]])
 def test_commands_compute_as_they_are_told(command: list[str]) -> None:
-    """`--compute bfloat16` gives other numbers, three digits of which are float32's."""
+    """`--compute bfloat16` gives other numbers, near to float32's."""
     testing, app = pytest.importorskip("typer.testing"), pytest.importorskip("roformer_numpy.cli").app
     name, *rest = command
     plain, told = (

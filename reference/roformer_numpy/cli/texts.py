@@ -35,7 +35,8 @@ Model = Annotated[
     ),
 ]
 Compute = Annotated[
-    str, typer.Option(help=f"what products multiply: {' or '.join(COMPUTE)}, which is twice as fast with three digits")
+    str,
+    typer.Option(help=f"what products multiply: {' or '.join(COMPUTE)}, in half the time and with two to three digits"),
 ]
 Kind = TypeVar("Kind", bound=RoFormerBase)
 
