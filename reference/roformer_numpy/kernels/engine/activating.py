@@ -23,7 +23,9 @@ import numpy as np
 from ...equations.activations import GELU_FAST_ROOT, SELU_ALPHA, SELU_SCALE
 from ...weights import Array
 from ..jit import part
+from .intrinsics import floats_at
 from .machine import PANEL
+from .products import FLOAT_BYTES
 from .single import exp, expm1, gelu, sigmoid, tanh
 
 BY_GELU, BY_SIGMOID, BY_ITSELF, BY_TANH, BY_SLOPES, BY_MISH, BY_SIGN, BY_NOTHING = range(8)
@@ -69,100 +71,106 @@ PLAIN_ACTIVATIONS = {name: tuple(activation) for name, activation in ACTIVATIONS
 @part
 def activate(activation: Activation, values: Array, rows: int, first: int, bias: Array) -> None:
     """values[:rows, first : first + PANEL] ← activation(values + bias)."""
-    numbers = activation.numbers
-    shift = bias[first : first + PANEL]
+    numbers, leading = activation.numbers, values.shape[1]
+    x, shift = values.ctypes.data + FLOAT_BYTES * first, bias.ctypes.data + FLOAT_BYTES * first
     if activation.loop == BY_GELU:
-        _by_gelu(values, rows, first, shift, numbers[0], numbers[1])
+        _by_gelu(x, leading, rows, shift, numbers[0], numbers[1])
     elif activation.loop == BY_SIGMOID:
-        _by_sigmoid(values, rows, first, shift, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
+        _by_sigmoid(x, leading, rows, shift, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
     elif activation.loop == BY_ITSELF:
-        _by_itself(values, rows, first, shift)
+        _by_itself(x, leading, rows, shift)
     elif activation.loop == BY_TANH:
-        _by_tanh(values, rows, first, shift)
+        _by_tanh(x, leading, rows, shift)
     elif activation.loop == BY_SLOPES:
-        _by_slopes(values, rows, first, shift, numbers[0], numbers[1])
+        _by_slopes(x, leading, rows, shift, numbers[0], numbers[1])
     elif activation.loop == BY_MISH:
-        _by_mish(values, rows, first, shift)
+        _by_mish(x, leading, rows, shift)
     elif activation.loop == BY_SIGN:
-        _by_sign(values, rows, first, shift)
+        _by_sign(x, leading, rows, shift)
     else:
-        _by_nothing(values, rows, first, shift)
+        _by_nothing(x, leading, rows, shift)
 
 
 @part
-def _by_nothing(values: Array, rows: int, first: int, bias: Array) -> None:
+def _by_nothing(x: int, leading: int, rows: int, bias: int) -> None:
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            x[column] += bias[column]
+            y[column] += shift[column]
 
 
 @part
-def _by_gelu(values: Array, rows: int, first: int, bias: Array, lowest: float, highest: float) -> None:
+def _by_gelu(x: int, leading: int, rows: int, bias: int, lowest: float, highest: float) -> None:
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            value = gelu(x[column] + bias[column])
+            value = gelu(y[column] + shift[column])
             value = lowest if value < lowest else value
-            x[column] = highest if value > highest else value
+            y[column] = highest if value > highest else value
 
 
 @part
-def _by_sigmoid(
-    values: Array, rows: int, first: int, bias: Array, m: float, c: float, a: float, b: float, s: float
-) -> None:
+def _by_sigmoid(x: int, leading: int, rows: int, bias: int, m: float, c: float, a: float, b: float, s: float) -> None:
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            value = x[column] + bias[column]
-            x[column] = (m * value + c) * sigmoid(value * (a + b * value * value)) + s
+            value = y[column] + shift[column]
+            y[column] = (m * value + c) * sigmoid(value * (a + b * value * value)) + s
 
 
 @part
-def _by_itself(values: Array, rows: int, first: int, bias: Array) -> None:
+def _by_itself(x: int, leading: int, rows: int, bias: int) -> None:
     """σ(x), which is finite at infinity."""
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            x[column] = sigmoid(x[column] + bias[column])
+            y[column] = sigmoid(y[column] + shift[column])
 
 
 @part
-def _by_tanh(values: Array, rows: int, first: int, bias: Array) -> None:
+def _by_tanh(x: int, leading: int, rows: int, bias: int) -> None:
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            x[column] = tanh(x[column] + bias[column])
+            y[column] = tanh(y[column] + shift[column])
 
 
 @part
-def _by_slopes(values: Array, rows: int, first: int, bias: Array, above: float, below: float) -> None:
+def _by_slopes(x: int, leading: int, rows: int, bias: int, above: float, below: float) -> None:
     """above · x for x > 0, below · (eˣ − 1) for the rest."""
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            value = x[column] + bias[column]
+            value = y[column] + shift[column]
             negative = below * expm1(np.float32(0.0) if value > np.float32(0.0) else value)
-            x[column] = above * value if value > np.float32(0.0) else negative
+            y[column] = above * value if value > np.float32(0.0) else negative
 
 
 @part
-def _by_sign(values: Array, rows: int, first: int, bias: Array) -> None:
+def _by_sign(x: int, leading: int, rows: int, bias: int) -> None:
     """0 instead of what is negative; NaN stays."""
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            value = x[column] + bias[column]
-            x[column] = np.float32(0.0) if value < np.float32(0.0) else value
+            value = y[column] + shift[column]
+            y[column] = np.float32(0.0) if value < np.float32(0.0) else value
 
 
 @part
-def _by_mish(values: Array, rows: int, first: int, bias: Array) -> None:
+def _by_mish(x: int, leading: int, rows: int, bias: int) -> None:
     """x · tanh(ln(1 + w)) with w = eˣ, which is x · (w² + 2w) / (w² + 2w + 2)."""
+    shift = floats_at(bias, (PANEL,))
     for row in range(rows):
-        x = values[row, first : first + PANEL]
+        y = floats_at(x + FLOAT_BYTES * row * leading, (PANEL,))
         for column in range(PANEL):
-            value = x[column] + bias[column]
+            value = y[column] + shift[column]
             grown = exp(MISH_RANGE if value > MISH_RANGE else value)
             share = grown * (grown + TWO)
-            x[column] = value * (share / (share + TWO))
+            y[column] = value * (share / (share + TWO))

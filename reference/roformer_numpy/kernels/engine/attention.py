@@ -7,21 +7,22 @@ out, so a row sees the first keys of its sequence: all of them or, when causal, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...weights import Array
 from ..jit import part, step
 from .factors import FLOAT32
 from .forward import VISIBLE, Pass
-from .intrinsics import floats_at, larger
-from .machine import LANES, PANEL
+from .machine import LANES, PANEL, VECTORS
+from .microkernel import micro_kernel
 from .products import FLOAT_BYTES, multiply_columns, multiply_rows, multiply_rows_thin
-from .single import LOG2_E, exp2
-from .sums import WIDE, highest_of, sum_of
+from .softening import soften
 
 QUERIES, KEYS = 24, 384
+
+# A head's 64 features are one block of four vectors; a panel and a vector would take an eighth longer.
+WIDE_ROWS, WIDE_VECTORS = 6, 4
+_wide = micro_kernel(WIDE_ROWS, WIDE_VECTORS)
 
 
 @part
@@ -58,7 +59,7 @@ def _attend_tile(p: Pass, number: int, thread: int, head: int, row: int, rows: i
     for start in range(0, keys, KEYS):
         count = min(KEYS, keys - start)
         _score(query, key + FLOAT_BYTES * start * query.shape[1], before + count, scores)
-        _soften(visible, start, count, scores, before, p.highest[thread], total, mixed)
+        soften(visible, start, count, scores, before, p.highest[thread], total, mixed)
         _mix(rows, count, scores, before, value[start:], mixed, start > 0)
     _write_context(rows, mixed, total, context, head * query.shape[1], query.shape[1])
 
@@ -90,50 +91,6 @@ def _score(query: Array, key: int, count: int, scores: Array) -> None:
         multiply_columns(FLOAT32, rows, query.ctypes.data, head_dim, source, target, scores.shape[1], head_dim, columns)
 
 
-@part
-def _soften(
-    visible: Array, start: int, count: int, scores: Array, before: int, highest: Array, total: Array, mixed: Array
-) -> None:
-    """Scores of a tile ← their exponentials; what is kept of a row is brought to its new highest score.
-
-    eˢ⁻ᵗ = 2^(s·log₂e − t·log₂e): `highest` holds t·log₂e as it was rounded, so all tiles of a row subtract the same.
-    """
-    for i in range(visible.shape[0]):
-        seen = min(count, visible[i] - start)
-        row = floats_at(scores.ctypes.data + FLOAT_BYTES * (i * scores.shape[1] + before), (KEYS,))
-        whole = _fill_up(row, max(seen, 0))
-        if seen > 0:
-            last: Any = np.float32(-np.inf) if start == 0 else highest[i]
-            top: Any = larger(last, highest_of(row.ctypes.data, whole) * LOG2_E)
-            for column in range(whole):
-                row[column] = exp2(row[column] * LOG2_E - top)
-            partial: Any = np.float32(sum_of(row.ctypes.data, whole))
-            if start == 0:
-                total[i] = partial
-            else:
-                _rescale(i, exp2(last - top), partial, total, mixed)
-            highest[i] = top
-        for column in range(whole, count):
-            row[column] = np.float32(0.0)
-
-
-@part
-def _fill_up(row: Array, seen: int) -> int:
-    """Whole vectors that hold the scores seen; the last one is filled up with what has no weight."""
-    whole = (seen + WIDE - 1) // WIDE * WIDE
-    for column in range(seen, whole):
-        row[column] = np.float32(-np.inf)
-    return whole
-
-
-@part
-def _rescale(i: int, factor: float, partial: float, total: Array, mixed: Array) -> None:
-    total[i] = total[i] * factor + partial
-    row = mixed[i]
-    for column in range(row.shape[0]):
-        row[column] *= factor
-
-
 @step
 def _mix(rows: int, count: int, scores: Array, before: int, value: Array, mixed: Array, add_to: bool) -> None:
     """mixed (+)= exponentials · value, in strips of PANEL columns and then of one vector."""
@@ -142,9 +99,25 @@ def _mix(rows: int, count: int, scores: Array, before: int, value: Array, mixed:
     while column < width:
         source = value.ctypes.data + FLOAT_BYTES * column
         target = mixed.ctypes.data + FLOAT_BYTES * column
-        if column + PANEL <= width:
+        if column + PANEL + LANES == width and VECTORS == WIDE_VECTORS - 1:
+            _multiply_rows_wide(rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
+            column += PANEL + LANES
+        elif column + PANEL <= width:
             multiply_rows(FLOAT32, rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
             column += PANEL
         else:
             multiply_rows_thin(FLOAT32, rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
             column += LANES
+
+
+@part
+def _multiply_rows_wide(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
+    """C[rows, PANEL + LANES] (+)= A[rows, depth] · B[depth, PANEL + LANES]; addresses and elements."""
+    row = 0
+    while row + WIDE_ROWS <= rows:
+        _wide(FLOAT32, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add, 0)
+        row += WIDE_ROWS
+    if row < rows:
+        a_row, c_row, side = a + FLOAT_BYTES * row * lda, c + FLOAT_BYTES * row * ldc, FLOAT_BYTES * PANEL
+        multiply_rows(FLOAT32, rows - row, a_row, lda, b, ldb, c_row, ldc, depth, add)
+        multiply_rows_thin(FLOAT32, rows - row, a_row, lda, b + side, ldb, c_row + side, ldc, depth, add)

@@ -169,13 +169,18 @@ def _multiply_group(p: Product, scratch: Array, panel: int, first: int) -> None:
         multiply_columns(p.kind, rows, p.x[first:].ctypes.data, depth, weights, target, scratch.shape[1], depth, rest)
         if p.activation[0] != BY_NOTHING:
             activate(Activation(*p.activation), scratch, rows, number * PANEL, p.bias[start:])
+    bias, scratch_row, row_bytes = (
+        p.bias.ctypes.data + FLOAT_BYTES * start,
+        FLOAT_BYTES * scratch.shape[1],
+        FLOAT_BYTES * width,
+    )
     for row in range(rows):
-        source = scratch[row].ctypes.data
-        result = p.result.ctypes.data + FLOAT_BYTES * ((first + row) * width + start)
+        source = scratch.ctypes.data + scratch_row * row
+        result = p.result.ctypes.data + row_bytes * (first + row) + FLOAT_BYTES * start
         if p.activation[0] != BY_NOTHING:
             copy(source, result, columns)
         else:
-            add(source, p.bias.ctypes.data + FLOAT_BYTES * start, result, columns)
+            add(source, bias, result, columns, source + scratch_row, result + row_bytes)
 
 
 @step

@@ -160,18 +160,20 @@ def _lay_out_token(
     copy, side = number % p.key.shape[0], number % p.query.shape[0]
     for head in range(first_head, last_head):
         source = qkv.ctypes.data + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
-        bias = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim
-        turn(source, bias, cos, sin, _address(p.query, side, head, token), half)
+        after = source + FLOAT_BYTES * qkv.shape[1]  # the next token's
+        bias, target = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim, _address(p.query, side, head, token)
+        turn(source, bias, cos, sin, target, half, after, target + FLOAT_BYTES * head_dim)
         if p.tokens[BLIND, token]:
             p.query[side, head, token, :] = np.float32(0.0)  # equal scores
         if key < 0 and not caching:
             continue
-        turn(source + step, bias + step, cos, sin, source + step, half)
+        turn(source + step, bias + step, cos, sin, source + step, half, after + step, after + step)
         target = _address(p.value, copy, head, key) if key >= 0 else p.turned[thread].ctypes.data
+        beyond = target + FLOAT_BYTES * p.value.shape[3]
         if p.rotary_value:
-            turn(source + 2 * step, bias + 2 * step, cos, sin, target, half)
+            turn(source + 2 * step, bias + 2 * step, cos, sin, target, half, after + 2 * step, beyond)
         else:
-            add(source + 2 * step, bias + 2 * step, target, head_dim)
+            add(source + 2 * step, bias + 2 * step, target, head_dim, after + 2 * step, beyond)
         if caching:
             entry = p.tokens[ROW, token]
             _keep(vector_at(source + step, head_dim), True, p.cache[number, 0, entry, head, position])

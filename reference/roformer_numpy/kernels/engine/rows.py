@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 from numba import types
 
 from ..jit import part
-from .intrinsics import floats_at, intrinsic
-from .sums import for_each, load, store, sum_of, sum_of_squares
+from .fetching import fetch
+from .intrinsics import intrinsic
+from .normalizing import add_moments, moments, scale_row, scaling
+from .sums import SINGLES, for_each, load, store
 
 
 @part
@@ -19,36 +19,34 @@ def add_normalize(x: int, bias: int, residual: int, gamma: int, beta: int, eps: 
 
     Addresses: handing over seven numbers for each array would take as long as the row of a tiny model.
     """
-    summed, shift, kept = floats_at(x, (width,)), floats_at(bias, (width,)), floats_at(residual, (width,))
-    for column in range(width):
-        summed[column] = summed[column] + shift[column] + kept[column]
-    normalize_row(x, gamma, beta, eps, result, width)
+    a, b = scaling(add_moments(x, bias, residual, width), width, eps)
+    scale_row(x, a, b, gamma, beta, result, width)
 
 
 @part
 def normalize_row(x: int, gamma: int, beta: int, eps: float, result: int, width: int) -> None:
     """result ← LayerNorm(x), in float64; it may be x itself. Addresses of rows."""
-    mean = sum_of(x, width) / width
-    factor = 1.0 / math.sqrt(sum_of_squares(x, width, mean) / width + eps)
-    given, scale, shift = floats_at(x, (width,)), floats_at(gamma, (width,)), floats_at(beta, (width,))
-    made = floats_at(result, (width,))
-    for column in range(width):
-        centred = np.float64(given[column]) - mean
-        made[column] = centred * factor * np.float64(scale[column]) + np.float64(shift[column])
+    a, b = scaling(moments(x, width), width, eps)
+    scale_row(x, a, b, gamma, beta, result, width)
 
 
 @intrinsic
-def turn(context: Any, x: Any, bias: Any, cos: Any, sin: Any, result: Any, half: Any) -> Any:
+def turn(
+    context: Any, x: Any, bias: Any, cos: Any, sin: Any, result: Any, half: Any, next_x: Any, next_result: Any
+) -> Any:
     """result ← the rotated head x + bias, its even features in the first half, its odd ones after; all are addresses.
 
-    Written out, because LLVM finds too many addresses here to see that the vectors of a loop do not overlap.
+    What lies at next_x will be read next, and next_result written. Written out, because LLVM finds too many addresses
+    here to see that the vectors of a loop do not overlap.
     """
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        x, bias, cos, sin, result, half = arguments
+        x, bias, cos, sin, result, half, next_x, next_result = arguments
 
         def turn_some(step: Any, kind: Any) -> None:
             odd_step = builder.add(step, half)
+            for at in (step, odd_step):
+                _fetch_next(builder, next_x, next_result, at, kind)
             even, odd = (
                 builder.fadd(load(builder, x, at, kind), load(builder, bias, at, kind)) for at in (step, odd_step)
             )
@@ -59,7 +57,13 @@ def turn(context: Any, x: Any, bias: Any, cos: Any, sin: Any, result: Any, half:
         for_each(builder, half, turn_some)
         return _context.get_dummy_value()
 
-    return types.void(*[types.int64] * 6), generate
+    return types.void(*[types.int64] * 8), generate
+
+
+def _fetch_next(builder: Any, next_x: Any, next_result: Any, step: Any, kind: Any) -> None:
+    if kind is SINGLES:
+        fetch(builder, next_x, step)
+        fetch(builder, next_result, step, writing=True)
 
 
 def _difference(builder: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
@@ -69,19 +73,20 @@ def _difference(builder: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
 
 
 @intrinsic
-def add(context: Any, x: Any, y: Any, result: Any, count: Any) -> Any:
-    """result ← x + y; all are addresses."""
+def add(context: Any, x: Any, y: Any, result: Any, count: Any, next_x: Any, next_result: Any) -> Any:
+    """result ← x + y; all are addresses, the last two of what will be read and written next."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        x, y, result, count = arguments
+        x, y, result, count, next_x, next_result = arguments
 
         def add_some(step: Any, kind: Any) -> None:
+            _fetch_next(builder, next_x, next_result, step, kind)
             store(builder, result, step, builder.fadd(load(builder, x, step, kind), load(builder, y, step, kind)))
 
         for_each(builder, count, add_some)
         return _context.get_dummy_value()
 
-    return types.void(*[types.int64] * 4), generate
+    return types.void(*[types.int64] * 6), generate
 
 
 @intrinsic

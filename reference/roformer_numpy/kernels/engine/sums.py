@@ -21,7 +21,9 @@ FLOAT_BYTES = 4
 
 # Two vectors side by side: a maximum waits for the one before it half as often.
 WIDE = 2 * LANES
-WIDES = ir.VectorType(FLOAT, WIDE)
+WIDES, PLACES = ir.VectorType(FLOAT, WIDE), ir.VectorType(INT32, WIDE)
+
+NOTHING = ir.Constant(INT64, 0)
 
 
 @intrinsic
@@ -30,25 +32,13 @@ def sum_of(context: Any, address: Any, count: Any) -> Any:
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         address, count = arguments
-        return _sum(builder, address, count, lambda x: x)
+
+        def add_some(step: Any, kind: Any, totals: list[Any]) -> list[Any]:
+            return [builder.fadd(totals[0], widened(builder, load(builder, address, step, kind)))]
+
+        return summed(builder, count, 1, add_some)[0]
 
     return types.float64(types.int64, types.int64), generate
-
-
-@intrinsic
-def sum_of_squares(context: Any, address: Any, count: Any, centre: Any) -> Any:
-    """The float64 sum of (x − centre)² over `count` float32 numbers at `address`."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        address, count, centre = arguments
-
-        def centred_square(x: Any) -> Any:
-            difference = builder.fsub(x, _spread(builder, centre) if isinstance(x.type, ir.VectorType) else centre)
-            return builder.fmul(difference, difference)
-
-        return _sum(builder, address, count, centred_square)
-
-    return types.float64(types.int64, types.int64, types.float64), generate
 
 
 @intrinsic
@@ -58,14 +48,48 @@ def highest_of(context: Any, address: Any, count: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         address, count = arguments
 
-        def grow(step: Any, highest: Any) -> Any:
-            return _larger(builder, highest, load(builder, address, step, WIDES))
+        def grow(step: Any, highest: list[Any]) -> list[Any]:
+            return [_larger(builder, highest[0], load(builder, address, step, WIDES))]
 
         lowest = ir.Constant(WIDES, [-math.inf] * WIDE)
-        lanes = _loop(builder, ir.Constant(INT64, 0), count, WIDE, lowest, grow)
-        return _folded(builder, lanes, WIDE, lambda a, b: _larger(builder, a, b))
+        lanes = _loop(builder, NOTHING, count, WIDE, [lowest], grow)
+        return _folded(builder, lanes[0], WIDE, lambda a, b: _larger(builder, a, b))
 
     return types.float32(types.int64, types.int64), generate
+
+
+@intrinsic
+def hide_after(context: Any, address: Any, seen: Any, whole: Any) -> Any:
+    """Of `whole` numbers at `address`, a multiple of WIDE, those after the first `seen` ← −∞; fewer than WIDE are."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        address, seen, whole = arguments
+        first = builder.sub(whole, ir.Constant(INT64, WIDE))
+        numbers = load(builder, address, first, WIDES)
+        unset = ir.Constant(PLACES, ir.Undefined)
+        count = builder.insert_element(unset, builder.trunc(builder.sub(seen, first), INT32), ir.Constant(INT32, 0))
+        counts = builder.shuffle_vector(count, unset, ir.Constant(PLACES, [0] * WIDE))
+        shown = builder.icmp_signed("<", ir.Constant(PLACES, list(range(WIDE))), counts)
+        store(builder, address, first, builder.select(shown, numbers, ir.Constant(WIDES, [-math.inf] * WIDE)))
+        return _context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
+
+
+@intrinsic
+def clear(context: Any, address: Any, count: Any) -> Any:
+    """`count` numbers at `address` ← 0."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        address, count = arguments
+
+        def clear_some(step: Any, kind: Any) -> None:
+            store(builder, address, step, ir.Constant(kind, [0.0] * LANES if kind is SINGLES else 0.0))
+
+        for_each(builder, count, clear_some)
+        return _context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
 
 
 def _larger(builder: Any, a: Any, b: Any) -> Any:
@@ -81,70 +105,77 @@ def _folded(builder: Any, lanes: Any, count: int, join: Any) -> Any:
     return builder.extract_element(lanes, ir.Constant(INT32, 0))
 
 
-def _sum(builder: Any, address: Any, count: Any, term: Any) -> Any:
-    """Whole vectors into LANES sums, those into one, then the numbers that are left."""
-
-    def add_from(kind: Any, wide: Any) -> Any:
-        def grow(step: Any, total: Any) -> Any:
-            return builder.fadd(total, term(builder.fpext(load(builder, address, step, kind), wide)))
-
-        return grow
-
+def summed(builder: Any, count: Any, sums: int, add: Any) -> list[Any]:
+    """So many float64 sums of add(step, kind, sums): whole vectors into LANES sums, those into one, then the rest."""
     whole = builder.and_(count, ir.Constant(INT64, -LANES))
-    zeros = ir.Constant(DOUBLES, [0.0] * LANES)
-    lanes = _loop(builder, ir.Constant(INT64, 0), whole, LANES, zeros, add_from(SINGLES, DOUBLES))
-    folded = _folded(builder, lanes, LANES, builder.fadd)
-    return _loop(builder, whole, count, 1, folded, add_from(FLOAT, DOUBLE))
+    zeros = [ir.Constant(DOUBLES, [0.0] * LANES)] * sums
+    lanes = _loop(builder, NOTHING, whole, LANES, zeros, lambda step, totals: add(step, SINGLES, totals))
+    folded = [_folded(builder, lane, LANES, builder.fadd) for lane in lanes]
+    return _loop(builder, whole, count, 1, folded, lambda step, totals: add(step, FLOAT, totals))
 
 
-def _loop(builder: Any, first: Any, last: Any, stride: int, start: Any, grow: Any) -> Any:
-    """total = grow(step, total) for step in range(first, last, stride)."""
+def widened(builder: Any, numbers: Any) -> Any:
+    """In float64."""
+    return builder.fpext(numbers, DOUBLES if isinstance(numbers.type, ir.VectorType) else DOUBLE)
+
+
+def _loop(builder: Any, first: Any, last: Any, stride: int, starts: list[Any], grow: Any) -> list[Any]:
+    """totals = grow(step, totals) for step in range(first, last, stride)."""
     before = builder.block
     head, body, after = (builder.function.append_basic_block(name) for name in ("head", "body", "after"))
     builder.branch(head)
     builder.position_at_end(head)
-    step, total = builder.phi(INT64), builder.phi(start.type)
+    step, totals = builder.phi(INT64), [builder.phi(start.type) for start in starts]
     step.add_incoming(first, before)
-    total.add_incoming(start, before)
+    for total, start in zip(totals, starts, strict=True):
+        total.add_incoming(start, before)
     builder.cbranch(builder.icmp_signed("<", step, last), body, after)
     builder.position_at_end(body)
-    grown = grow(step, total)
+    for total, grown in zip(totals, grow(step, totals), strict=True):
+        total.add_incoming(grown, body)
     step.add_incoming(builder.add(step, ir.Constant(INT64, stride)), body)
-    total.add_incoming(grown, body)
     builder.branch(head)
     builder.position_at_end(after)
-    return total
+    return totals
 
 
 def for_each(builder: Any, count: Any, body: Any) -> None:
     """body(step, kind) for whole vectors, then for the numbers that are left."""
     whole = builder.and_(count, ir.Constant(INT64, -LANES))
-    nothing = ir.Constant(INT64, 0)
-    for first, last, stride, kind in ((nothing, whole, LANES, SINGLES), (whole, count, 1, FLOAT)):
+    in_turn(builder, NOTHING, whole, LANES, lambda step: body(step, SINGLES))
+    in_turn(builder, whole, count, 1, lambda step: body(step, FLOAT))
 
-        def run(step: Any, unused: Any, kind: Any = kind) -> Any:
-            body(step, kind)
-            return unused
 
-        _loop(builder, first, last, stride, nothing, run)
+def in_turn(builder: Any, first: Any, last: Any, stride: int, body: Any) -> None:
+    """body(step) for step in range(first, last, stride)."""
+
+    def run(step: Any, _nothing: list[Any]) -> list[Any]:
+        body(step)
+        return []
+
+    _loop(builder, first, last, stride, [], run)
 
 
 def load(builder: Any, address: Any, step: Any, kind: Any) -> Any:
     """What stands `step` numbers from `address` on."""
-    return builder.load(_place(builder, address, step, kind), align=FLOAT_BYTES)
+    return builder.load(place_of(builder, address, step, kind), align=FLOAT_BYTES)
 
 
 def store(builder: Any, address: Any, step: Any, value: Any) -> None:
     """Write it there."""
-    builder.store(value, _place(builder, address, step, value.type), align=FLOAT_BYTES)
+    builder.store(value, place_of(builder, address, step, value.type), align=FLOAT_BYTES)
 
 
-def _place(builder: Any, address: Any, step: Any, kind: Any) -> Any:
+def place_of(builder: Any, address: Any, step: Any, kind: Any) -> Any:
+    """A pointer there."""
     place = builder.add(address, builder.mul(step, ir.Constant(INT64, FLOAT_BYTES)))
     return builder.inttoptr(place, kind.as_pointer())
 
 
-def _spread(builder: Any, number: Any) -> Any:
-    unset = ir.Constant(DOUBLES, ir.Undefined)
+def spread(builder: Any, number: Any, like: Any) -> Any:
+    """A number in every lane, if `like` is a vector."""
+    if not isinstance(like.type, ir.VectorType):
+        return number
+    unset = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
     first = builder.insert_element(unset, number, ir.Constant(INT32, 0))
     return builder.shuffle_vector(first, unset, ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES))
