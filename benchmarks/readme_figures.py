@@ -41,7 +41,8 @@ def conformance_table() -> str:
     ]
     for name, label in (
         ("numpy", "engine and numba kernels (`numpy`)"),
-        ("numpy:bfloat16", "the engine with products in bfloat16 (`numpy:bfloat16`)"),
+        ("numpy-engine", "the engine's numbers in every call, attentions apart (`numpy-engine`)"),
+        ("numpy:bfloat16", "the same with products in bfloat16 (`numpy:bfloat16`)"),
         ("numpy-equations", "equations (`numpy-equations`)"),
     ):
         lines.append(conformance_row(label, check_implementation(find_adapter(name), level="default")))

@@ -150,6 +150,7 @@ class Capabilities:
 # Implementations that a command line may name in one word, as the place where their adapter is found.
 KNOWN_ADAPTERS = {
     "numpy": "roformer_numpy.adapter:NumpyAdapter",
+    "numpy-engine": "roformer_numpy.adapter:EngineAdapter",
     "numpy-components": "roformer_numpy.adapter:components_adapter",
     "numpy:bfloat16": "roformer_numpy.adapter:bfloat16_adapter",
     "numpy-equations": "roformer_numpy.adapter:equations_adapter",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
@@ -57,6 +58,7 @@ class NumpyAdapter:
     """
 
     capabilities = CAPABILITIES
+    loaded: type[NumpyModel]
 
     def __init__(self, components: str | Components = "kernels", compute: str = FULL) -> None:
         self.components = components_named(components)
@@ -78,11 +80,11 @@ class NumpyAdapter:
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> NumpyModel:
         """The model called `head` with the given flat Hugging Face weights."""
         described = RoFormerConfig.from_dict(config)
-        return NumpyModel(MODELS[head].from_weights(described, weights, **self._settings(dtype)))
+        return self.loaded(MODELS[head].from_weights(described, weights, **self._settings(dtype)))
 
     def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> NumpyModel:
         """The model that `NumpyModel.save` wrote to `path`; `overrides` are fields of its configuration."""
-        return NumpyModel(MODELS[head].from_pretrained(path, **self._settings(dtype), **overrides))
+        return self.loaded(MODELS[head].from_pretrained(path, **self._settings(dtype), **overrides))
 
     def _settings(self, dtype: str) -> dict[str, Any]:
         stored = FULL if dtype == self.compute else dtype
@@ -101,7 +103,15 @@ class NumpyAdapter:
 
 def bfloat16_adapter() -> NumpyAdapter:
     """The adapter of the engine with products of bfloat16."""
-    return NumpyAdapter(compute="bfloat16")
+    return EngineAdapter("bfloat16")
+
+
+class EngineAdapter(NumpyAdapter):
+    """The adapter whose numbers are the engine's wherever it has them, in calls that return attentions too."""
+
+    def __init__(self, compute: str = FULL) -> None:
+        super().__init__(compute=compute)
+        self.name, self.loaded = "numpy-engine" if compute == FULL else self.name, EngineModel
 
 
 def components_adapter() -> NumpyAdapter:
@@ -174,3 +184,22 @@ class NumpyModel:
         """Continue the prompts of `inputs`; only a causal language model can. `seed` is sampling's randomness."""
         named = {"generator" if name == "seed" else name: value for name, value in options.items()}
         return self.model.generate(**inputs, **named)  # type: ignore[attr-defined]
+
+
+class EngineModel(NumpyModel):
+    """A model of which components compute attentions alone; what else a call returns is that of one without them."""
+
+    def _call(self, given: Mapping[str, Any], style: str, named: dict[str, Any]) -> Any:
+        whole = super()._call(given, style, dict(named))
+        if given.get("training") or named.get("training"):
+            return whole  # the components drop
+        unasked = {"output_attentions": False}
+        if "output_attentions" in given:
+            plain = super()._call({**given, **unasked}, style, dict(named))
+        else:
+            plain = super()._call(given, style, {**named, **unasked})
+        # attentions stand last
+        return replace(whole, **plain) if isinstance(whole, ModelOutput) else (*plain, *whole[len(plain) :])
+
+
+NumpyAdapter.loaded = NumpyModel

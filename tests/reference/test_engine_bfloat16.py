@@ -21,7 +21,7 @@ from roformer_numpy import (
     RoFormerModel,
     models,
 )
-from roformer_numpy.adapter import NumpyAdapter
+from roformer_numpy.adapter import bfloat16_adapter
 from roformer_numpy.components import EQUATIONS
 from roformer_numpy.engine import Engine, checked_compute, engine_for
 from roformer_numpy.equations.dense import dense
@@ -374,7 +374,7 @@ def _numbers(found: Any) -> Array:
 def test_it_conforms_to_what_the_contract_asks_of_bfloat16() -> None:
     """`roformer-conformance check numpy:bfloat16 --level smoke`: sums and what is stored are better than asked."""
     conformance = pytest.importorskip("roformer_conformance")
-    result = conformance.check_implementation(NumpyAdapter(compute="bfloat16"), level="smoke")
+    result = conformance.check_implementation(bfloat16_adapter(), level="smoke")
     assert result.implementation == "numpy:bfloat16"
     assert not result.failed, [record.message for record in result.failed][:3]
     assert len(result.passed) > 600
