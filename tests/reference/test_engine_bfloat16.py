@@ -23,12 +23,12 @@ from roformer_numpy import (
 )
 from roformer_numpy.adapter import bfloat16_adapter
 from roformer_numpy.components import EQUATIONS
-from roformer_numpy.engine import Engine, checked_compute, engine_for
+from roformer_numpy.engine import COMPUTE, Engine, checked_compute, engine_for
 from roformer_numpy.equations.dense import dense
 from roformer_numpy.kernels import KERNELS
 from roformer_numpy.kernels.engine import machine
 from roformer_numpy.kernels.engine.dense import PackedDense, run_dense
-from roformer_numpy.kernels.engine.factors import BFLOAT16, narrow
+from roformer_numpy.kernels.engine.factors import BFLOAT16, KINDS, narrow
 from roformer_numpy.kernels.engine.machine import HAS_BFLOAT16
 from roformer_numpy.kernels.engine.model import COLUMN_TOKENS
 from roformer_numpy.kernels.jit import kernel
@@ -207,6 +207,15 @@ def test_what_the_engine_does_not_serve_is_float32() -> None:
 
 
 @served
+def test_heads_stay_with_the_engine_whoever_computes_the_layers() -> None:
+    """With returned attentions embeddings, their projection and layers are float32's bit for bit, logits are not."""
+    options = {"output_attentions": True, "output_hidden_states": True}
+    plain, given = (one(ids_of(2, 9), **options) for one in twins(RoFormerForMaskedLM, embedding_size=31))
+    assert np.array_equal(given.hidden_states, plain.hidden_states)
+    assert 1e-4 < np.abs(given.logits - plain.logits).max() < 0.5
+
+
+@served
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_no_number_spreads_as_far_as_it_should(bad: float) -> None:
     """ERR-11.3: through its own sequence and no other."""
@@ -337,6 +346,11 @@ def test_a_processor_without_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(machine, "HAS_BFLOAT16", False)
     with pytest.raises(InputError, match="needs a processor with AVX512-BF16"):
         RoFormerModel(config_of(), compute="bfloat16")
+
+
+def test_every_arithmetic_that_may_be_asked_for_is_compiled() -> None:
+    """The names of a model's argument are those of the kernels, which it does not import to check them."""
+    assert tuple(KINDS) == COMPUTE
 
 
 def test_float32_is_what_nobody_has_to_ask_for() -> None:
