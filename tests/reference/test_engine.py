@@ -317,6 +317,16 @@ def test_nan_and_infinity_propagate() -> None:
         assert np.isfinite(out[1]).all()
 
 
+@pytest.mark.parametrize("seq_len", [1, 30, 800])
+@pytest.mark.parametrize("factor", [1e4, 1e5, 1e7])
+def test_scores_of_any_size_give_weights(factor: float, seq_len: int) -> None:
+    """Those of 10¹⁰ and more lie further apart than a power of two reaches; in tiles, too, the highest one wins."""
+    model, (ids, mask) = strong(config_of(num_hidden_layers=1)), example(1, seq_len)
+    for product in (model.weights.encoder[0].attention.query, model.weights.encoder[0].attention.key):
+        product.kernel[...] *= np.float32(factor)
+    assert np.abs(states(model, ids, mask) - states(exact(model), ids, mask)).max() < 1e-5
+
+
 @pytest.mark.parametrize("hidden_act", HIDDEN_ACTS)
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e30, -1e30])
 def test_activations_of_infinity_are_finite_where_the_definition_is(hidden_act: str, value: float) -> None:

@@ -13,6 +13,10 @@ from .products import FLOAT_BYTES
 from .single import LOG2_E, exp2
 from .sums import WIDE, clear, hide_after, highest_of, sum_of
 
+# A product and a subtraction in one do not round the product, and `top` is a rounded one: from here on a row's highest
+# score may be off from it by more than 1, and later by more than a power of two can hold.
+EXACT = np.float32(2.0**24)
+
 
 @part
 def soften(
@@ -37,12 +41,24 @@ def soften(
     for i in range(visible.shape[0]):
         whole, top = _whole(_seen(visible[i] - start, count)), highest[i]
         exponentials = floats_at(first + stride * i, (whole,))
-        for column in range(whole):
-            exponentials[column] = exp2(exponentials[column] * LOG2_E - top)
+        if abs(top) < EXACT:
+            for column in range(whole):
+                exponentials[column] = exp2(exponentials[column] * LOG2_E - top)
+        else:
+            _soften_large(exponentials, top)
         clear(first + stride * i + FLOAT_BYTES * whole, max(count - whole, 0))
     for i in range(visible.shape[0]):
         partial: Any = np.float32(sum_of(first + stride * i, _whole(_seen(visible[i] - start, count))))
         total[i] = partial if start == 0 else total[i] + partial
+
+
+@part
+def _soften_large(scores: Array, top: Any) -> None:
+    """The same for scores so large that the product must be rounded as `top` was before it is subtracted."""
+    for column in range(scores.shape[0]):
+        scores[column] *= LOG2_E
+    for column in range(scores.shape[0]):
+        scores[column] = exp2(scores[column] - top)
 
 
 @inlined
