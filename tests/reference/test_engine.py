@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -614,6 +615,17 @@ def _usable() -> list[str]:
         with pytest.raises(ValueError, match="is not one of") as caught:
             chosen_instruction_set()
     return str(caught.value).split(" is not one of ")[1].split(", which")[0].split(", ")
+
+
+@pytest.mark.skipif(INSTRUCTION_SET is None, reason="there is nothing that numba could be told to leave out")
+@pytest.mark.parametrize(("name", "value"), [("ENABLE_AVX", 0), ("CPU_FEATURES", "-avx2,-avx512f")])
+def test_what_numba_is_told_to_leave_out_is_not_used(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM ends the process where single instructions are asked for that it may not write."""
+    monkeypatch.delenv("ROFORMER_INSTRUCTION_SET", raising=False)
+    monkeypatch.setattr(numba.config, "CPU_NAME", None)
+    assert chosen_instruction_set() is not None
+    monkeypatch.setattr(numba.config, name, value)
+    assert chosen_instruction_set() is None
 
 
 def test_the_number_of_threads_is_the_users_wish_or_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from roformer_numpy import (
     RoFormerForMaskedLM,
     RoFormerForSequenceClassification,
     RoFormerModel,
+    kernels,
     models,
 )
 from roformer_numpy.adapter import bfloat16_adapter
@@ -325,6 +326,13 @@ def test_no_change_makes_it_float32_in_silence(change: str, monkeypatch: pytest.
         monkeypatch.setattr(machine, "INSTRUCTION_SET", None)
     with pytest.raises(InputError, match="compute='bfloat16' needs"):
         model(ids_of(1, 4))
+
+
+def test_nothing_is_compiled_ahead_that_the_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM would end the process."""
+    monkeypatch.setattr(kernels, "HAS_BFLOAT16", False)
+    monkeypatch.setattr(kernels, "_touch_engine", lambda _kind: pytest.fail("compiled"))
+    assert kernels.warm_up_engine("bfloat16") < 1.0
 
 
 @pytest.mark.parametrize("wrong", ["float16", "BFLOAT16", None, 16, np.float32, ["bfloat16"]])

@@ -19,8 +19,8 @@ from ..weights import Array, Attention, Dense, FeedForward, Layer, LayerNorm
 from . import activations, attention, dense, dropout, embedding, feed_forward, losses, normalization, rotary
 from .engine.dense import PackedDense, run_dense
 from .engine.embedding import embed
-from .engine.factors import KINDS
-from .engine.machine import INSTRUCTION_SET
+from .engine.factors import KINDS, is_narrow
+from .engine.machine import HAS_BFLOAT16, INSTRUCTION_SET
 from .engine.model import COLUMN_TOKENS, pack_layers, run_layers
 from .engine.tokens import Tokens
 
@@ -58,7 +58,7 @@ def warm_up(dtypes: Sequence[DTypeLike] = ("float32", "float64")) -> float:
 def warm_up_engine(compute: str = "float32") -> float:
     """Compile the engine for one kind of products, or load it from disk; returns the seconds, 0 where there is none."""
     start = time.perf_counter()
-    if INSTRUCTION_SET:
+    if INSTRUCTION_SET and (HAS_BFLOAT16 or not is_narrow(KINDS[compute])):
         _touch_engine(KINDS[compute])
     return time.perf_counter() - start
 

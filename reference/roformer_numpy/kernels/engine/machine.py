@@ -57,11 +57,20 @@ def chosen_instruction_set() -> InstructionSet | None:
 
 
 def _features() -> dict[str, bool]:
-    """What the code that numba makes may use: the processor's, unless NUMBA_CPU_NAME asks for another one's."""
+    """What the code that numba makes may use: the processor's, unless numba is told otherwise.
+
+    NUMBA_CPU_NAME asks for another one's, NUMBA_ENABLE_AVX=0 leaves some out, NUMBA_CPU_FEATURES adds and takes away.
+    """
     other = getattr(numba.config, "CPU_NAME", None)
     if other:
         return dict.fromkeys(("avx2", "fma"), other == "haswell")
-    return dict(binding.get_host_cpu_features())
+    without_avx = not getattr(numba.config, "ENABLE_AVX", True)
+    found = {
+        name: has and not (without_avx and name.startswith("avx"))
+        for name, has in binding.get_host_cpu_features().items()
+    }
+    wishes = (getattr(numba.config, "CPU_FEATURES", None) or "").split(",")
+    return {**found, **{wish[1:]: wish[0] == "+" for wish in wishes if wish}}
 
 
 INSTRUCTION_SET = chosen_instruction_set()
