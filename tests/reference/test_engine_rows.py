@@ -17,11 +17,11 @@ EPS = 1e-12
 
 
 @kernel
-def _normalize(x: Array, bias: Array, residual: Array, gamma: Array, beta: Array, result: Array) -> None:
+def _normalize(x: Array, bias: Array, residual: Array, gamma: Array, beta: Array, eps: float, result: Array) -> None:
     for row in range(x.shape[0]):
         rows.add_normalize(
             x[row].ctypes.data, bias.ctypes.data, residual[row].ctypes.data, gamma.ctypes.data, beta.ctypes.data,
-            EPS, result[row].ctypes.data, x.shape[1],
+            eps, result[row].ctypes.data, x.shape[1],
         )  # fmt: skip
 
 
@@ -42,16 +42,18 @@ def test_a_row_is_normalized_to_the_last_bit_whatever_its_mean(width: int, mean:
     x += np.float32(mean)
     x[3:, 0] += np.float32(1e4)
     expected, result = _expected(x, bias, residual, gamma, beta), np.empty_like(x)
-    _normalize(x, bias, residual, gamma, beta, result)
+    _normalize(x, bias, residual, gamma, beta, EPS, result)
     allowed = 0.5 * np.spacing(np.abs(expected).astype(np.float32)) + 1e-9 * np.abs(expected - beta)
     assert (np.abs(result - expected) <= allowed).all()
 
 
-def test_a_row_of_equal_numbers_is_normalized_to_beta() -> None:
-    """Its variance is 0, not what rounding left of it."""
-    x, nothing = np.full((1, 768), 12345.678, np.float32), np.zeros(768, np.float32)
+@pytest.mark.parametrize("eps", [EPS, 1e-5])
+@pytest.mark.parametrize("number", [0.1, 12345.678, 1e8, -1.7e20, 3e38])
+def test_a_row_of_equal_numbers_is_normalized_to_beta(number: float, eps: float) -> None:
+    """Its variance is 0, not what rounding left of it, and no remainder of what cancels is left, whatever its size."""
+    x, nothing = np.full((1, 768), number, np.float32), np.zeros(768, np.float32)
     beta, result = np.random.default_rng(0).standard_normal(768).astype(np.float32), np.empty_like(x)
-    _normalize(x, nothing, nothing[None], np.ones(768, np.float32), beta, result)
+    _normalize(x, nothing, nothing[None], np.ones(768, np.float32), beta, eps, result)
     assert np.array_equal(result[0], beta)
 
 

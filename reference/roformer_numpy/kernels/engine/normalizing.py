@@ -85,9 +85,13 @@ def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 @inlined
 def scaling(found: tuple[float, float, float], width: int, eps: float) -> tuple[float, float]:
-    """a and b with (x − mean) / √(variance + eps) = a · x + b."""
+    """a and b with (x − mean) / √(variance + eps) = a · x + b.
+
+    Both are 0 for a constant row: a · x and b would cancel to float64's precision of what may be any size.
+    """
     shift = found[1] / width
-    factor = 1.0 / math.sqrt(found[2] / width - shift * shift + eps)
+    variance = found[2] / width - shift * shift
+    factor = 0.0 if variance == 0.0 else 1.0 / math.sqrt(variance + eps)
     return factor, -(found[0] + shift) * factor
 
 
