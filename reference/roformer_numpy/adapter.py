@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import components_named
+from .arithmetic import FULL, checked_compute, components_named
 from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
-from .engine import FULL, checked_compute
 from .models import DTYPES, MODELS, RoFormerBase
 from .outputs import ModelOutput
 from .validation.binding import argument_order, keyword_only

@@ -14,10 +14,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from .arithmetic import FULL, checked_compute
 from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
 from .encoder import Encoded
-from .errors import InputError, shown
+from .errors import InputError
 from .inputs import Cache, Inputs
 from .mapped import release
 from .packed_files import kept
@@ -27,10 +28,6 @@ THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 
 # Multiplications below which a second thread costs more than it brings: waking it takes some ten microseconds.
 SERIAL_WORK = 4_000_000
-
-# What products multiply: float32, or bfloat16 with sums in float32: in half the time, with two to three digits.
-FULL = "float32"
-COMPUTE = (FULL, "bfloat16")
 
 # Rotary tables grow in steps of so many positions.
 TABLE_STEP = 64
@@ -300,28 +297,6 @@ def engine_for(
     from .kernels.engine.machine import INSTRUCTION_SET
 
     return Engine(weights, config, components, causal, compute) if INSTRUCTION_SET else None
-
-
-def checked_compute(compute: Any, dtype: np.dtype[Any], components: Components) -> str:
-    """How the engine multiplies: "float32", or "bfloat16" where processor, weights and components allow it.
-
-    Raises:
-        InputError: it is neither, or something speaks against bfloat16.
-    """
-    if not isinstance(compute, str) or compute not in COMPUTE:
-        raise InputError(f"compute={shown(compute)} is not one of {', '.join(map(repr, COMPUTE))}")
-    if compute != FULL:
-        if dtype != np.float32 or components.name != WITH_ENGINE:
-            given = f"dtype={dtype.name!r} and components={components.name!r}"
-            raise InputError(f"compute={compute!r} needs dtype='float32' and components='kernels', not {given}")
-        from .kernels.engine.machine import HAS_BFLOAT16
-
-        if not HAS_BFLOAT16:
-            raise InputError(
-                f"compute={compute!r} needs a processor with AVX512-BF16 and the engine in its AVX-512 form; "
-                f"this one, as it is used here, has not: leave compute='{FULL}'"
-            )
-    return compute
 
 
 def thread_count() -> int:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import checkpoints, ragged, surgery
-from .arithmetic import components_named
+from .arithmetic import FULL, checked_compute, components_named
 from .backward import Gradients, gradients_of
 from .backward.table import Derivatives, derivatives_for
 from .components import Components
 from .config import RoFormerConfig
 from .encoder import Encoded, encode
-from .engine import FULL, Engine, checked_compute, engine_for
+from .engine import Engine, engine_for
 from .errors import InputError, InputTypeError, integer, shown
 from .generation import generate
 from .heads import HEAD_FUNCTIONS, LOSS_FUNCTIONS, HeadContext

@@ -1,10 +1,10 @@
 """Packed weights on disk, made only when somebody asks (`roformer warm-up MODEL`), used wherever they are found.
 
 They are mapped: nothing is packed, and all processes that use a model share one copy. A file holds what is packed
-together, a layer or a product. Its name is a digest of the sources that pack, of the instruction set and of where each
-weight lies: device, inode, size and both times of its file, and its place in there. A file that was replaced or written
-to has another time of change, which nobody can set; weights that lie in no file are never looked for. A damaged file is
-not used. The folder may be deleted at any time.
+together, a layer or a product. Its name is a digest of the sources that pack, of the instruction set, of what products
+multiply and of where each weight lies: device, inode, size and both times of its file, and its place in there. A file
+that was replaced or written to has another time of change, which nobody can set; weights that lie in no file are never
+looked for. A damaged file is not used. The folder may be deleted at any time.
 """
 
 from __future__ import annotations

@@ -23,8 +23,9 @@ from roformer_numpy import (
     models,
 )
 from roformer_numpy.adapter import bfloat16_adapter
+from roformer_numpy.arithmetic import COMPUTE, checked_compute
 from roformer_numpy.components import EQUATIONS
-from roformer_numpy.engine import COMPUTE, Engine, checked_compute, engine_for
+from roformer_numpy.engine import Engine, engine_for
 from roformer_numpy.equations.dense import dense
 from roformer_numpy.kernels import KERNELS
 from roformer_numpy.kernels.engine import machine

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..engine import FULL
+from ..arithmetic import FULL
 from ..errors import InputError
 from ..models import RoFormerModel
 from ..pipelines import embed

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..engine import FULL
+from ..arithmetic import FULL
 from ..models import RoFormerForMaskedLM
 from ..pipelines import FilledText, fill_mask
 from .app import app, console, usage_errors

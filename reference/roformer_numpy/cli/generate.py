@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..engine import FULL
+from ..arithmetic import FULL
 from ..models import RoFormerForCausalLM
 from ..pipelines import generate
 from .app import app, usage_errors

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..engine import COMPUTE, FULL
+from ..arithmetic import COMPUTE, FULL
 from ..errors import CheckpointError, InputError
 from ..models import RoFormerBase
 from ..models_in_the_box import names, resolve

@@ -10,9 +10,8 @@ import numpy as np
 import typer
 
 from .. import packed_files
-from ..arithmetic import components_named
+from ..arithmetic import FULL, checked_compute, components_named
 from ..checkpoints import read_config
-from ..engine import FULL, checked_compute
 from ..errors import InputError
 from ..models_in_the_box import resolve
 from .app import app, console, usage_errors

@@ -56,7 +56,7 @@ def warm_up(dtypes: Sequence[DTypeLike] = ("float32", "float64")) -> float:
 
 
 def warm_up_engine(compute: str = "float32") -> float:
-    """Compile the engine for one kind of products, or load it from disk; returns the seconds, 0 where there is none."""
+    """Compile the engine for one of `arithmetic.COMPUTE`, or load it from disk; the seconds, 0 where there is none."""
     start = time.perf_counter()
     if INSTRUCTION_SET and (HAS_BFLOAT16 or not is_narrow(KINDS[compute])):
         _touch_engine(KINDS[compute])

@@ -44,7 +44,7 @@ _thin_1, _thin_2, _thin_3, _thin_4, _thin_5, _thin_6, _thin_7, _thin_8 = (_thin[
 def multiply_rows(
     kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
 ) -> None:
-    """C[rows, PANEL] (+)= A[rows, depth] · B[depth, PANEL] for any number of rows; addresses and elements."""
+    """C[rows, PANEL] (+)= A[rows, depth] · B[depth, PANEL] for any number of rows; addresses and words."""
     row = 0
     while row + ROWS <= rows:
         _full(kind, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add, 0)
