@@ -447,23 +447,23 @@ def test_powers_of_two_are_right_to_float32() -> None:
 
 @kernel
 def _sums_of(x: Array, found: Array) -> None:
-    for count in range(x.shape[0] + 1):
-        found[count, 0] = sums.sum_of(x.ctypes.data, count)
-        found[count, 1] = sums.highest_of(x.ctypes.data, count // WIDE * WIDE)
+    for number in range(found.shape[0]):
+        found[number, 0] = sums.sum_of(x.ctypes.data, WIDE * number)
+        found[number, 1] = sums.highest_of(x.ctypes.data, WIDE * number)
 
 
 def test_sums_and_maxima_of_every_length_leave_nothing_out() -> None:
     """Integers, whose sums are exact in whatever order; a NaN is no maximum."""
-    x = np.random.default_rng(0).integers(-1000, 1000, 5 * WIDE).astype(np.float32)
-    found = np.empty((len(x) + 1, 2))
+    x = np.random.default_rng(0).integers(-1000, 1000, 20 * WIDE).astype(np.float32)
+    found = np.empty((21, 2))
     _sums_of(x, found)
-    assert np.array_equal(found[:, 0], [x[:count].sum(dtype=np.float64) for count in range(len(x) + 1)])
-    assert found[:WIDE, 1].tolist() == [-np.inf] * WIDE
-    highest = [x[: count // WIDE * WIDE].max() for count in range(WIDE, len(x) + 1)]
-    assert np.array_equal(found[WIDE:, 1], highest)
+    first = [x[:count] for count in range(0, len(x) + 1, WIDE)]
+    assert np.array_equal(found[:, 0], [part.sum(dtype=np.float64) for part in first])
+    assert found[0, 1] == -np.inf
+    assert np.array_equal(found[1:, 1], [part.max() for part in first[1:]])
     x[::3] = np.nan
     _sums_of(x, found)
-    assert np.array_equal(found[WIDE:, 1], [np.nanmax(x[: count // WIDE * WIDE]) for count in range(WIDE, len(x) + 1)])
+    assert np.array_equal(found[1:, 1], [np.nanmax(part) for part in first[1:]])
 
 
 @kernel

@@ -8,7 +8,8 @@ from ...weights import Array
 from ..announcing import announced
 from ..arrays import FLOAT32, INT64, readable
 from ..jit import kernel
-from .rows import normalize_row
+from .products import FLOAT_BYTES
+from .rows import add, normalize_row
 
 
 def embed(words: Array, ids: Array, types: Array, type_ids: Array, norm: tuple[Array, Array, float]) -> Array:
@@ -47,11 +48,13 @@ def embed_rows(
     ids: Array, type_ids: Array, words: Array, types: Array, gamma: Array, beta: Array, eps: float, result: Array
 ) -> int:
     """How many rows of `result` are done: all of them, or those before the first one whose id is in no table."""
+    width, row_bytes, last = words.shape[1], FLOAT_BYTES * words.shape[1], ids.shape[0] - 1
     for row in range(ids.shape[0]):
         if not (0 <= ids[row] < words.shape[0] and 0 <= type_ids[row] < types.shape[0]):
             return row
-        word, added, x = words[ids[row]], types[type_ids[row]], result[row]
-        for column in range(x.shape[0]):
-            x[column] = word[column] + added[column]
-        normalize_row(x.ctypes.data, gamma.ctypes.data, beta.ctypes.data, eps, x.ctypes.data, x.shape[0])
+        word = words.ctypes.data + row_bytes * ids[row]
+        next_word = words.ctypes.data + row_bytes * ids[min(row + 1, last)]  # of whatever id: nothing is read
+        x = result.ctypes.data + row_bytes * row
+        add(word, types.ctypes.data + row_bytes * type_ids[row], x, width, next_word, x + row_bytes)
+        normalize_row(x, gamma.ctypes.data, beta.ctypes.data, eps, x, width)
     return ids.shape[0]
