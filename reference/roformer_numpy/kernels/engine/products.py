@@ -36,6 +36,8 @@ _full_1, _full_2, _full_3 = (micro_kernel(ROWS, VECTORS, lines) for lines in (1,
 _sparing = micro_kernel(ROWS, VECTORS, 1, RESTS)
 _rest: Any = {rows: micro_kernel(rows, VECTORS) for rows in range(1, 8)}
 _rest_1, _rest_2, _rest_3, _rest_4, _rest_5, _rest_6, _rest_7 = (_rest[rows] for rows in range(1, 8))
+_rest_asking: Any = {rows: micro_kernel(rows, VECTORS, 1) for rows in range(1, 8)}
+_asking_1, _asking_2, _asking_3, _asking_4, _asking_5, _asking_6, _asking_7 = (_rest_asking[n] for n in range(1, 8))
 _thin: Any = {rows: micro_kernel(rows, 1) for rows in range(1, 9)}
 _thin_1, _thin_2, _thin_3, _thin_4, _thin_5, _thin_6, _thin_7, _thin_8 = (_thin[rows] for rows in range(1, 9))
 
@@ -104,6 +106,27 @@ def _multiply_rest(
 
 
 @part
+def _multiply_rest_asking(
+    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int, fetch: int
+) -> None:
+    """After one whole pass, which has asked for two of three lines: memory would have nothing to do meanwhile."""
+    if rows == 1:
+        _asking_1(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+    elif rows == 2:
+        _asking_2(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+    elif rows == 3:
+        _asking_3(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+    elif rows == 4:
+        _asking_4(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+    elif rows == 5:
+        _asking_5(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+    elif rows == 6:
+        _asking_6(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+    else:
+        _asking_7(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+
+
+@part
 def multiply_panel(kind: Any, rows: int, a: int, lda: int, panel: int, c: int, ldc: int, depth: int) -> None:
     """C[rows, PANEL] = A[rows, depth] · one panel of weights, asking for the next slice or panel meanwhile."""
     passes = rows // ROWS
@@ -119,7 +142,7 @@ def multiply_panel(kind: Any, rows: int, a: int, lda: int, panel: int, c: int, l
                 _sparing(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * (64 >> RESTS))
             elif passes >= LINES and turn < LINES:
                 _full_1(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 64)
-            elif passes == 2 and LINES == 3:
+            elif passes <= 2 and rows > ROWS and LINES == 3:
                 _full_2(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 128)
             elif passes == 1:
                 _full_3(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after)
@@ -128,7 +151,13 @@ def multiply_panel(kind: Any, rows: int, a: int, lda: int, panel: int, c: int, l
         rest = rows - passes * ROWS
         if rest:
             done = FLOAT_BYTES * passes * ROWS
-            _multiply_rest(kind, rest, a_slice + done * lda, lda, slice_, PANEL, c + done * ldc, ldc, steps, add)
+            a_row, c_row = a_slice + done * lda, c + done * ldc
+            if passes == 1 and LINES == 3:
+                _multiply_rest_asking(
+                    kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + steps * 128
+                )
+            else:
+                _multiply_rest(kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add)
 
 
 @part
