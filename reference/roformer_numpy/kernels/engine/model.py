@@ -157,11 +157,23 @@ def run_layers(
         rotary_value, tokens.table, tokens.sequence_of, tokens.keys_from, tokens.places_from, *rotation, states,
         _NO_CACHE if cache is None else cache, tokens.past,
         size.block_rows, size.row_blocks, size.turns, size.copies, size.blocks, size.threads,
-        np.zeros(size.zeros, np.float32) if memory is None else memory, layers.kind,
-        np.empty(size.scratch, np.float32),
+        *_pieces(size, memory, layers.kind),
     )  # fmt: skip
     with announced(compute):
         WORKERS.run(size.threads, compute, (tuple(call),))
+
+
+def _pieces(size: Size, memory: Array | None, kind: Any) -> tuple[Array, Any, Array]:
+    """`zeros`, `kind` and `scratch` of a call.
+
+    Both are cut from one: glibc gives memory back where more than twice the largest piece so far lies idle, which two
+    of like size are, and a page that is given back and asked for anew costs more than a microsecond.
+    """
+    if memory is not None:
+        return memory, kind, np.empty(size.scratch, np.float32)
+    whole = np.empty(size.zeros + size.scratch, np.float32)
+    whole[: size.zeros] = 0.0
+    return whole[: size.zeros], kind, whole[size.zeros :]
 
 
 class Size(NamedTuple):
