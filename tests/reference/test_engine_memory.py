@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,3 +94,32 @@ def test_keys_of_short_sequences_take_whole_panels_or_share_one(
     arrays = (peak_of_a_call(2 * batch, length) - peak_of_a_call(batch, length)) / (batch * length * ARRAY_BYTES)
     whole = COPIES - 1 + 2 * columns / length
     assert whole <= arrays <= whole + 0.5
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from roformer_numpy import RoFormerModel
+model = RoFormerModel.from_pretrained(sys.argv[1])
+def faults(length):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    model(np.ones((1, length), np.int64))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+for length in map(int, sys.argv[2:]):
+    print(max([faults(length) for _ in range(6)][3:]))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator has its own ways")
+@pytest.mark.parametrize("lengths", [("600",), ("256", "512", "768")], ids=" ".join)
+def test_a_call_like_the_one_before_asks_the_system_for_no_memory(
+    lengths: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the allocator gives back has to be filled with zeros page by page: more than a thousand of them here."""
+    monkeypatch.setenv("ROFORMER_NUM_THREADS", "1")
+    config = RoFormerConfig(vocab_size=9, hidden_size=256, num_hidden_layers=2, num_attention_heads=4)
+    RoFormerModel(config.replace(intermediate_size=1024, max_position_embeddings=768), seed=0).save_pretrained(tmp_path)
+    command = [sys.executable, "-c", FAULTS, str(tmp_path), *lengths]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert len(found) == len(lengths)
+    assert max(map(int, found)) < 100
