@@ -13,7 +13,15 @@ from roformer_numpy.equations.normalization import layer_norm
 from roformer_numpy.equations.rotary import rotary_table
 from roformer_numpy.kernels.engine.embedding import embed
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET
-from roformer_numpy.kernels.engine.tokens import KEPT, KEPT_TOKENS, Tokens, _of_full
+from roformer_numpy.kernels.engine.tokens import (
+    KEPT,
+    KEPT_SHORT,
+    KEPT_TOKENS,
+    SHORT_TOKENS,
+    Tokens,
+    _of_full,
+    _of_short,
+)
 from roformer_numpy.weights import Array
 
 pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
@@ -44,11 +52,21 @@ def test_what_is_kept_is_what_is_found_out(causal: bool, seq_len: int) -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     """Neither many shapes nor large ones fill the memory."""
-    for length in range(1, 3 * KEPT):
-        Tokens.of(np.ones((1, length), bool), False, length)
+    for length in range(1, SHORT_TOKENS + 3 * KEPT):
+        for seq_len in range(1, min(4, length)):
+            Tokens.of(np.ones((1, length), bool), False, seq_len)
     large = np.ones((1, KEPT_TOKENS + 1), bool)
     assert Tokens.of(large, False, 1) is not Tokens.of(large, False, 1)
     assert _of_full.cache_info().currsize <= KEPT
+    assert _of_short.cache_info().currsize <= KEPT_SHORT
+
+
+def test_every_short_length_is_found_out_once() -> None:
+    """Who computes sequences of all lengths by turns finds each as it was."""
+    lengths = range(1, SHORT_TOKENS + 1)
+    first = [Tokens.of(np.ones((1, length), bool), False, length) for length in lengths]
+    again = [Tokens.of(np.ones((1, length), bool), False, length) for length in lengths]
+    assert all(tokens is kept for tokens, kept in zip(first, again, strict=True))
 
 
 def test_a_call_leaves_no_trace_in_the_next_one() -> None:

@@ -12,8 +12,9 @@ from .forward import BLIND, KEY, PLACE, POSITION, ROW, VISIBLE
 from .machine import LANES, PANEL
 
 # What hides nothing depends on four numbers alone and is kept: for a small model, finding it out again takes as long
-# as the model itself. At most 16 of at most 1024 tokens, 56 bytes each.
+# as the model itself. So many shapes of at most so many tokens, 56 bytes each; with few tokens every length there is.
 KEPT, KEPT_TOKENS = 16, 1024
+KEPT_SHORT, SHORT_TOKENS = 256, 128
 
 # That so many keys take, up to a vector of them.
 _COLUMNS = np.array([0, *(1 << (keys - 1).bit_length() for keys in range(1, LANES + 1))])
@@ -46,7 +47,8 @@ class Tokens:
         """
         batch, keys = mask.shape
         if computed is None and batch * keys <= KEPT_TOKENS and np.count_nonzero(mask) == mask.size:
-            return _of_full(batch, keys, causal, seq_len)
+            kept = _of_short if batch * keys <= SHORT_TOKENS else _of_full
+            return kept(batch, keys, causal, seq_len)
         return cls._of(mask, causal, seq_len, computed)
 
     @classmethod
@@ -137,7 +139,10 @@ def _places(counts: Array) -> Array:
     return places
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _of_full(batch: int, keys: int, causal: bool, seq_len: int) -> Tokens:
+def _full(batch: int, keys: int, causal: bool, seq_len: int) -> Tokens:
     """The tokens of a batch whose mask hides nothing; nobody writes to them."""
     return Tokens._of(np.ones((batch, keys), bool), causal, seq_len)
+
+
+_of_full = functools.lru_cache(maxsize=KEPT)(_full)
+_of_short = functools.lru_cache(maxsize=KEPT_SHORT)(_full)
