@@ -30,6 +30,8 @@ _floats: Any = getattr(floats, "py_func")  # noqa: B009
 
 # Up to this many tokens the threads share columns; more make enough blocks of rows.
 COLUMN_TOKENS = 40
+# Up to so many where a model is wide and there are several threads: two blocks of rows of 41 tokens are 24 and 17.
+WIDE, WIDE_COLUMN_TOKENS = 512, 80
 BLOCK_ROWS = 128
 
 # A leading dimension that is a multiple of 4 kB puts all rows of a column into the same cache sets.
@@ -195,7 +197,7 @@ def _size(
     widths: Widths, layers: int, hidden: int, tokens: int, keys: int, panels: int, threads: int, takes_turns: bool
 ) -> Size:
     """Kept: in Python it takes as long as a sixth of a layer of a small model."""
-    few = tokens <= COLUMN_TOKENS
+    few = tokens <= (WIDE_COLUMN_TOKENS if hidden >= WIDE and threads > 1 else COLUMN_TOKENS)
     threads = min(threads, _most_tasks(widths, hidden) if few else -(-tokens // ROW_STEP))
     row_blocks = 1 if few else _row_blocks(tokens, threads)
     block_rows = tokens if few else -(-tokens // (row_blocks * ROW_STEP)) * ROW_STEP

@@ -1,0 +1,45 @@
+"""Which of the two schedules a call takes, and that the result does not tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from roformer_numpy import RoFormerConfig, RoFormerModel
+from roformer_numpy.kernels.engine import model as engine_model
+from roformer_numpy.kernels.engine.factors import FLOAT32
+from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET
+from roformer_numpy.kernels.engine.model import COLUMN_TOKENS, WIDE, WIDE_COLUMN_TOKENS, _size, _widths
+from roformer_numpy.kernels.engine.panels import panels_for
+
+pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "threads", "most"),
+    [(WIDE, 2, WIDE_COLUMN_TOKENS), (WIDE, 1, COLUMN_TOKENS), (WIDE // 2, 2, COLUMN_TOKENS)],
+)
+def test_threads_share_columns_of_more_tokens_where_a_model_is_wide(hidden: int, threads: int, most: int) -> None:
+    """One copy of query, key and value says that they do."""
+    widths = _widths(hidden, 64, hidden, 4 * hidden, FLOAT32)
+    turns = [_size(widths, 2, hidden, n, n, panels_for(n), threads, True).turns for n in (most, most + 1)]
+    assert turns == [1, 2]
+
+
+@pytest.mark.parametrize("length", [41, 56, 80])
+@pytest.mark.parametrize("causal", [False, True])
+def test_either_schedule_gives_the_same_bits(length: int, causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows of which one has padding, so a choice by width and threads is nobody's business."""
+    monkeypatch.setenv("ROFORMER_NUM_THREADS", "2")
+    monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+    config = RoFormerConfig(vocab_size=53, hidden_size=48, num_hidden_layers=2, num_attention_heads=3)
+    model = RoFormerModel(config.replace(is_decoder=causal), seed=0)
+    ids = np.random.default_rng(0).integers(0, 53, (2, length))
+    mask = np.arange(length) < np.array([[length], [length - 7]])
+    found = []
+    for most in (1, 2 * length):
+        monkeypatch.setattr(engine_model, "COLUMN_TOKENS", most)
+        _size.cache_clear()
+        found.append(model(ids, attention_mask=mask).last_hidden_state)
+    _size.cache_clear()
+    assert np.array_equal(*found)
