@@ -57,7 +57,7 @@ class NumpyAdapter:
     """
 
     capabilities = CAPABILITIES
-    loaded: type[NumpyModel]
+    wrapping: type[NumpyModel]
 
     def __init__(self, components: str | Components = "kernels", compute: str = FULL) -> None:
         self.components = components_named(components)
@@ -79,11 +79,11 @@ class NumpyAdapter:
     def load(self, head: str, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str) -> NumpyModel:
         """The model called `head` with the given flat Hugging Face weights."""
         described = RoFormerConfig.from_dict(config)
-        return self.loaded(MODELS[head].from_weights(described, weights, **self._settings(dtype)))
+        return self.wrapping(MODELS[head].from_weights(described, weights, **self._settings(dtype)))
 
     def load_saved(self, head: str, path: str | os.PathLike[str], dtype: str, **overrides: Any) -> NumpyModel:
         """The model that `NumpyModel.save` wrote to `path`; `overrides` are fields of its configuration."""
-        return self.loaded(MODELS[head].from_pretrained(path, **self._settings(dtype), **overrides))
+        return self.wrapping(MODELS[head].from_pretrained(path, **self._settings(dtype), **overrides))
 
     def _settings(self, dtype: str) -> dict[str, Any]:
         stored = FULL if dtype == self.compute else dtype
@@ -110,7 +110,7 @@ class EngineAdapter(NumpyAdapter):
 
     def __init__(self, compute: str = FULL) -> None:
         super().__init__(compute=compute)
-        self.name, self.loaded = "numpy-engine" if compute == FULL else self.name, EngineModel
+        self.name, self.wrapping = "numpy-engine" if compute == FULL else self.name, EngineModel
 
 
 def components_adapter() -> NumpyAdapter:
@@ -201,4 +201,4 @@ class EngineModel(NumpyModel):
         return replace(whole, **plain) if isinstance(whole, ModelOutput) else (*plain, *whole[len(plain) :])
 
 
-NumpyAdapter.loaded = NumpyModel
+NumpyAdapter.wrapping = NumpyModel

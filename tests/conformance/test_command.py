@@ -200,7 +200,7 @@ def test_bad_input_is_not_unsupported_where_good_input_is_supported() -> None:
         (("check", "json:dumps"), "is no adapter and makes none"),
         (("check", "numpy-equations", "--clause", "NOPE-1"), "no clause or check is called 'NOPE-1'"),
         (("check", "numpy-equations", "--level", "hard"), "level 'hard' is not one of smoke, default, deep"),
-        (("check", "numpy", "--engine", "steam"), "'numpy' has no engine called 'steam'; known are components"),
+        (("check", "numpy", "--engine", "steam"), "'numpy' has no engine called 'steam'; known are engine, components"),
         (("check", "json:dumps", "--engine", "steam"), "it is known in one way only"),
         (("clauses", "XYZ-1"), "no clause is called 'XYZ-1'"),
         (("vectors", "verify", "numpy-equations", "--case", "nonsense"), "no vector is called nonsense"),

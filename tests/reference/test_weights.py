@@ -463,7 +463,7 @@ def test_ragged_weights_are_refused_in_our_words() -> None:
         ({"seed": -1}, InputError, "seed=-1"),
         ({"seed": 1.5}, InputError, "seed=1.5"),
         ({"seed": "0"}, InputError, "seed='0'"),
-        ({"components": "fast"}, InputError, "'fast'.*'kernels', 'equations'"),
+        ({"components": "fast"}, InputError, "'fast'.*'kernels', 'components', 'equations'"),
         ({"components": None}, InputError, "components"),
     ],
 )
