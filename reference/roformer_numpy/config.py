@@ -27,6 +27,8 @@ HIDDEN_ACTS = (
 )  # fmt: skip
 
 Size = Annotated[int, Meta(ge=1)]
+# Each has a name in two tables: a mistyped number must not fill the memory with them.
+Labels = Annotated[int, Meta(ge=1, le=1_000_000)]
 Index = Annotated[int, Meta(ge=0)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
@@ -73,7 +75,7 @@ class RoFormerConfig:
     use_cache: bool = True
     add_pooling_layer: bool = True
     tie_word_embeddings: bool = True
-    num_labels: Size = None  # type: ignore[assignment]  # resolved from id2label, or 2
+    num_labels: Labels = None  # type: ignore[assignment]  # resolved from id2label, or 2
     id2label: dict[int, str] = field(default_factory=dict)
     label2id: dict[str, int] = field(default_factory=dict)
     problem_type: Literal["regression", "single_label_classification", "multi_label_classification"] | None = None

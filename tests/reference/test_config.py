@@ -93,6 +93,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "an unknown activation": ({"hidden_act": "gelu_11"}, ("hidden_act='gelu_11'", *ACTS)),
     "an activation of another type": ({"hidden_act": len}, ("hidden_act",)),
     "a label count against its names": ({"num_labels": 3, "id2label": {0: "a"}}, ("id2label", "num_labels=3")),
+    "more labels than memory": ({"num_labels": 10**30}, ("num_labels=1000000000", "<= 1000000")),
     "label names that start at 1": ({"id2label": {1: "a", 2: "b"}}, ("id2label", "[1, 2]")),
     "label names that are no inverse": (
         {"id2label": {0: "a", 1: "b"}, "label2id": {"a": 1, "b": 0}},
