@@ -58,8 +58,8 @@ class RoFormerBase:
             dtype: float32 or float64, for weights, arithmetic and outputs.
             components: "kernels" (numba, with the engine), "components" (the same without it), "equations" (the
                 definition), or a table of your own.
-            compute: what the engine's products multiply: "float32", or "bfloat16", in half the time and with two to
-                three digits, on processors with AVX512-BF16; weights and outputs are float32 in both.
+            compute: what the engine's products multiply: "float32", or "bfloat16" on processors with AVX512-BF16, with
+                two to three digits and whole calls 1.5 to 1.8 times as fast; weights and outputs are float32 in both.
 
         Raises:
             InputError, InputTypeError: naming the argument and what is allowed.

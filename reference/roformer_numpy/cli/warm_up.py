@@ -22,10 +22,10 @@ LIMIT = f"{packed_files.LIMIT / 1e9:.0f} GB"
 @app.command("warm-up", epilog="Example: roformer warm-up, or roformer warm-up model-dir")
 def warm_up_command(
     model: Annotated[
-        str | None, typer.Argument(help="A model folder with float32 safetensors, whose packed weights are kept.")
+        str | None, typer.Argument(help="a model folder with float32 safetensors, whose packed weights are kept")
     ] = None,
-    compute: Annotated[str, typer.Option(help="What products will multiply: float32, or bfloat16 as well.")] = FULL,
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all packed weights first.")] = False,
+    compute: Annotated[str, typer.Option(help="what products will multiply: float32, or bfloat16 as well")] = FULL,
+    clear: Annotated[bool, typer.Option("--clear", help="delete all packed weights first")] = False,
 ) -> None:
     """Compile all kernels, their gradients and the engine for this processor, or find that they are."""
     from ..kernels import warm_up, warm_up_engine
