@@ -36,6 +36,7 @@ from roformer_numpy.benchmarking.competitors import (
 from roformer_numpy.benchmarking.process import CompetitorError
 from roformer_numpy.benchmarking.race import Entry, Measured, outputs_path, race, real_rows
 from roformer_numpy.benchmarking.session import Session
+from roformer_numpy.config import RoFormerConfig
 
 # Who is a third slower in each of three rounds cannot be the best: three rounds say so well enough.
 PATIENCE = 1.33
@@ -44,7 +45,13 @@ FIELD = (*CONTENDERS, OPENVINO, COMPONENTS, EQUATIONS, EAGER, COMPILE, TF_GRAPH,
 # Where everybody is asked; at the other shapes those who could be the best, or the run would take an hour.
 FIELD_SHAPES = ("1x128",)
 SHAPES = ("1x16", "1x128", "8x128", "1x512", "4x512", "1x1536")
-RAGGED = {"ragged 55 %": (16, 128, 0.55), "ragged 28 %": (16, 256, 0.28)}
+# How many, the longest, and how much of their padded batch they fill.
+RAGGED = {
+    "ragged 55 %, to 128": (16, 128, 0.55),
+    "ragged 55 %, to 192": (16, 192, 0.55),
+    "ragged 28 %, to 256": (16, 256, 0.28),
+    "ragged 28 %, to 512": (16, 512, 0.28),
+}
 BUCKET = 4
 LENGTHS = (16, 24, 32, 40, 41, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -85,8 +92,19 @@ def raced(
     plan: Plan, session: Session, case: str, entries: Sequence[Entry], unable: Sequence[Measured] = ()
 ) -> list[Any]:
     """The records of one race, and of who could not take part."""
+    return recorded(lines_of_race(plan, session, case, entries, unable))
+
+
+def lines_of_race(
+    plan: Plan, session: Session, case: str, entries: Sequence[Entry], unable: Sequence[Measured]
+) -> list[Measured]:
+    """The same before they become plain values."""
     lines = race(case, entries, session.folder, plan.rounds, PATIENCE, lambda name: plan.say(f"{case}: {name}"))
-    lines += [replace(line, case=case) for line in unable]
+    return lines + [replace(line, case=case) for line in unable]
+
+
+def recorded(lines: Sequence[Measured]) -> list[Any]:
+    """Plain values, ratios to the first."""
     return [results.record(line, lines[0]) for line in lines]
 
 
@@ -129,8 +147,20 @@ def ragged(plan: Plan) -> list[Any]:
                 entries.append(Entry(name, session.process(competitor, "base"), work, mode, stays))
             except CompetitorError as error:
                 unable.append(Measured(case, name, reason=str(error)))
-        found += raced(plan, session, case, entries, unable)
+        lines = lines_of_race(plan, session, case, entries, unable)
+        found += recorded(lines + [with_attention(line, lengths, session.config) for line in lines if line.is_limit])
     return found
+
+
+def with_attention(limit: Measured, lengths: Sequence[int], config: RoFormerConfig) -> Measured:
+    """G and the products of attention at the same rate: nobody who computes the real tokens alone takes less.
+
+    A token of a sequence of n needs 4·n·H of them a layer, beside the 8·H² + 4·H·F of the dense products.
+    """
+    dense_length = 2 * config.hidden_size + config.intermediate_size
+    share = 1 + sum(length**2 for length in lengths) / sum(lengths) / dense_length
+    seconds = [share * value for value in limit.seconds]
+    return replace(limit, name=f"{limit.name}, with attention's", seconds=seconds, note=f"that times {share:.3f}")
 
 
 def masked_lm(plan: Plan) -> list[Any]:
