@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from roformer_numpy import RoFormerConfig, RoFormerModel, RoFormerTokenizer
 from roformer_numpy.cli import app
+from roformer_numpy.errors import InputError
 from roformer_numpy.training import History, Trainer, Update
 from roformer_numpy.training.curve import smoothed
-from roformer_numpy.training.encoding import encode, label_names
+from roformer_numpy.training.encoding import encode, held_out_of, label_names
 from roformer_numpy.training.rows import Row, read_rows
 
 from ..support import MODELS
@@ -200,6 +201,22 @@ def test_labels_stand_in_order_or_as_the_model_has_them(labels: list[Any], expec
     data = write(tmp_path / "rows.jsonl", [{"text": "床", "label": label} for label in labels])
     found = label_names(read_rows(data, "sequence_classification"), RoFormerConfig(num_labels=3))
     assert found == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_label_is_held_out_altogether(seed: int) -> None:
+    """The only text with a label is trained on, whatever is drawn: nobody can judge by what was never seen."""
+    rows = [Row("", text, label) for text, label in zip("床前明月光", "AABBC", strict=True)]
+    training, held_out = held_out_of(rows, 0.4, seed)
+    assert {row.labels for row in training} == {"A", "B", "C"}
+    assert 1 <= len(held_out) <= 2
+
+
+def test_texts_too_few_to_hold_one_out_are_refused_with_the_way_on() -> None:
+    """Two texts with a label each, however often they are repeated."""
+    rows = [Row("", text, label) for text, label in zip("床前" * 6, "AB" * 6, strict=True)]
+    with pytest.raises(InputError, match="leaves one side empty, or a label without a text to train on; 0 holds"):
+        held_out_of(rows, 0.1, 0)
 
 
 def test_a_label_stands_at_the_first_piece_of_its_token(folder: Path) -> None:

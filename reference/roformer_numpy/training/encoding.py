@@ -44,7 +44,7 @@ def label_names(rows: Sequence[Row], config: RoFormerConfig) -> tuple[str, ...]:
 def held_out_of(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
     """Rows to train on and rows to judge by, drawn from the seed; equal texts stay on one side.
 
-    Of the different texts that share is judged by, one at least.
+    Of the different texts that share is judged by, one at least; less where no other text would have a label of theirs.
 
     Raises:
         InputError: one of the sides would be empty.
@@ -53,9 +53,14 @@ def held_out_of(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row]
     count = max(1, round(share * len(texts)))
     drawn = generator_for(seed, Purpose.SPLIT).permutation(len(texts))[:count]
     chosen = {texts[number] for number in drawn}
+    trained = {label for row in rows if row.text not in chosen for label in _labels_of(row)}
+    chosen -= {row.text for row in rows if not trained.issuperset(_labels_of(row))}
     sides = ([row for row in rows if row.text not in chosen], [row for row in rows if row.text in chosen])
     if not all(sides):
-        raise InputError(f"a share of {share:g} held out of {len(texts)} different texts leaves one side empty")
+        raise InputError(
+            f"a share of {share:g} held out of {len(texts)} different texts leaves one side empty, or a label "
+            "without a text to train on; 0 holds out none"
+        )
     return sides
 
 
