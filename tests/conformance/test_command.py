@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from roformer_conformance import cli
+from roformer_conformance import cli, records
 from roformer_conformance.command import share_cores
+from roformer_conformance.report import print_result
 from roformer_numpy.adapter import NumpyAdapter
 
 
@@ -150,6 +151,15 @@ def test_what_is_not_claimed_is_named_once() -> None:
     assert "Not claimed by small: causal_lm, masked_lm," in result.output
     assert result.output.count("causal_lm") == 1
     assert "on 1 head;" in result.output
+
+
+def test_an_adapters_own_words_for_what_it_has_not_stay_together(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lists of capabilities are taken apart at their commas; a sentence with commas is not."""
+    said = ["cache, head masked_lm", "call_styles:dict or call_styles:list", "no {'inputs_embeds', 'labels'} here"]
+    untried = tuple(records.Record("IN-1/x", "IN-1", "", "", "not_claimed", "", message=f"needs {it}") for it in said)
+    print_result(records.Result("mine", "1", "smoke", 0, untried, ("IN-1",)), Console(width=200))
+    names = "cache, call_styles:dict, call_styles:list, masked_lm, no {'inputs_embeds', 'labels'} here"
+    assert f"Not claimed by mine: {names}\n" in capsys.readouterr().out
 
 
 def test_nothing_tried_is_nothing_passed() -> None:

@@ -109,10 +109,17 @@ def _perhaps_registered(result: Result) -> list[str]:
 
 
 def _unclaimed(result: Result) -> list[str]:
-    """Every capability and head without which something was not tried, each once."""
+    """Every capability and head without which something was not tried, each once, and what adapters say of others."""
     messages = {record.message.removeprefix("needs ") for record in result.not_claimed}
-    needs = {need.removeprefix("head ") for message in messages for need in re.split(", | or ", message)}
+    needs = {need for message in messages for need in _needs(message)}
     return sorted(needs | {result.inapplicable[claim] for claim in result.claims if claim in result.inapplicable})
+
+
+def _needs(message: str) -> list[str]:
+    """The names that a message lists; an adapter's own words, with commas of their own, are one."""
+    parts = re.split(", | or ", message)
+    listed = all(re.fullmatch(r"(head )?[\w:.-]+", part) for part in parts)
+    return [part.removeprefix("head ") for part in parts] if listed else [message.partition("\n")[0]]
 
 
 def _families_table(result: Result) -> Table:
