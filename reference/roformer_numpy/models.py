@@ -249,7 +249,8 @@ class RoFormerBase:
 
         Args:
             folder: a directory on this machine, with model.safetensors, pytorch_model.bin, tf_model.h5 or an original
-                checkpoint of TensorFlow 1; of several the first counts. Nothing is downloaded.
+                checkpoint of TensorFlow 1, of several the first counts; or a model in the box, such as "tang-mini".
+                Nothing is downloaded.
             seed: of head tensors that the folder lacks.
             dtype: float32 or float64.
             components: "kernels", "components", "equations", or a table of your own.

@@ -113,7 +113,7 @@ DIRECTIONS = {
     "heads": {"components", "config", "encoder", "inputs", "weights"},
     "outputs": {"inputs", "weights"},
     "validation": {"config", "equations", "errors", "inputs", "weights"},
-    "checkpoints": {"config", "equations", "errors", "files", "json_files", "mapped", "weights"},
+    "checkpoints": {"config", "equations", "errors", "files", "json_files", "mapped", "models_in_the_box", "weights"},
     "backward": {
         "checkpoints",
         "components",
@@ -131,7 +131,7 @@ DIRECTIONS = {
     "packed_files": {"kernels", "mapped", "weights"},
     "ragged": {"config", "errors", "inputs", "validation", "weights"},
     "surgery": {"config", "errors", "weights"},
-    "tokenization": {"errors", "json_files"},
+    "tokenization": {"errors", "json_files", "models_in_the_box"},
 }
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from roformer_numpy import RoFormerForMaskedLM, RoFormerTokenizer
 from roformer_numpy.cli import app
+from roformer_numpy.errors import CheckpointError
 from roformer_numpy.models_in_the_box import FOLDER, names, resolve
 from roformer_numpy.pipelines import fill_mask
 
@@ -54,6 +55,17 @@ def test_a_name_leads_to_the_box_and_a_folder_goes_first(tmp_path: Path, monkeyp
     (tmp_path / "tang-mini").mkdir()
     assert resolve("tang-mini") == Path("tang-mini")
     assert resolve("no-such-model") == Path("no-such-model")
+
+
+def test_models_and_tokenizers_are_found_by_name_from_python_too() -> None:
+    """The same states as by the path; what is no name is refused with the names that there are."""
+    by_name = RoFormerForMaskedLM.from_pretrained("tang-mini")(
+        RoFormerTokenizer.from_pretrained("tang-mini")("床前[MASK]月光", return_tensors="np")
+    )
+    model, tokenizer = load()
+    np.testing.assert_array_equal(by_name.logits, model(tokenizer("床前[MASK]月光", return_tensors="np")).logits)
+    with pytest.raises(CheckpointError, match="In the box are tang-mini, tang-mini-writer"):
+        RoFormerForMaskedLM.from_pretrained("tang-min")
 
 
 def test_half_precision_weights_are_computed_in_single() -> None:

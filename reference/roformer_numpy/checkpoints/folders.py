@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config import RoFormerConfig
 from ..errors import CheckpointError, InputTypeError, shown
+from ..models_in_the_box import names, resolve
 from ..weights import Array
 from . import tensorflow1
 from .formats import FORMATS, Format
@@ -81,7 +82,7 @@ def folder_path(folder: str | os.PathLike[str]) -> Path:
 
 
 def existing_folder(folder: str | os.PathLike[str]) -> Path:
-    """What a caller passed as a folder, which must be there.
+    """What a caller passed as a folder, which must be there; a model in the box may go by its name.
 
     Raises:
         InputTypeError: it is no path.
@@ -96,12 +97,15 @@ def existing_folder(folder: str | os.PathLike[str]) -> Path:
         return path
     if is_file:
         raise CheckpointError(f"{folder} is a file, expected the folder that holds it")
+    if (boxed := resolve(path)).is_dir():
+        return boxed
     raise CheckpointError(
         f"{folder} is no folder on this machine, and nothing is downloaded here. If it names a model on a hub, fetch "
-        f"it first, for example with: hf download {folder} --local-dir {path.name or 'model'}"
+        f"it first, for example with: hf download {folder} --local-dir {path.name or 'model'}. "
+        f"In the box are {', '.join(names())}"
     )
 
 
 def _listing(root: Path) -> str:
-    names = sorted(path.name for path in root.iterdir())
-    return ", ".join(names[:20]) + (" …" if len(names) > 20 else "") if names else "nothing"
+    held = sorted(path.name for path in root.iterdir())
+    return ", ".join(held[:20]) + (" …" if len(held) > 20 else "") if held else "nothing"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import CheckpointError, InputTypeError
 from ..json_files import read_json_object
+from ..models_in_the_box import resolve
 from .backend import ADDED_TOKEN_FLAGS, AddedToken
 from .settings import (
     SPECIAL_TOKEN_NAMES,
@@ -94,7 +95,7 @@ def write_folder(
 def _checked_folder(folder: str | PathLike[str]) -> Path:
     if not isinstance(folder, (str, PathLike)):
         raise InputTypeError(f"from_pretrained: expected the path of a folder, got {type(folder).__name__}: {folder!r}")
-    path = Path(folder)
+    path = resolve(folder)
     if path.is_file():
         raise CheckpointError(f"from_pretrained: expected a folder, {str(path)!r} is a file; pass {str(path.parent)!r}")
     if not path.is_dir():

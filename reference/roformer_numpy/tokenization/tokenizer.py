@@ -116,7 +116,7 @@ class RoFormerTokenizer(TokensAndIds):
         config.json is used.
 
         Args:
-            folder: the folder. Nothing is downloaded.
+            folder: the folder, or the name of a model in the box. Nothing is downloaded.
             **overrides: arguments of the constructor that go before what the files say.
 
         Returns:
