@@ -100,6 +100,7 @@ def test_the_file_holds_the_vectors_of_the_texts(folder: str, model: Any, tokeni
     finished = run(folder, "疑是", "--input", str(texts), "--output", str(vectors))
     assert finished.exit_code == 0, finished.stderr
     assert finished.stdout == ""
+    assert finished.stderr == f"note: wrote {vectors}, float32, 3 x 8\n"
     written = np.load(vectors)
     assert written.dtype == np.float32
     np.testing.assert_allclose(written, embed(model, tokenizer, ["疑是", "床前", "明月光"]), atol=2e-6)
@@ -113,6 +114,18 @@ def test_the_json_has_a_vector_a_text(folder: str, model: Any, tokenizer: Any) -
     np.testing.assert_allclose(
         [result["vector"] for result in printed["results"]], embed(model, tokenizer, TEXTS[:2], "pooler"), atol=2e-6
     )
+
+
+def test_unknown_pieces_are_named_beside_the_vectors(folder: str) -> None:
+    """Two words that the vocabulary lacks have the same vector, which does not pass in silence; many are counted."""
+    finished = run(folder, "hello", "床world")
+    assert finished.exit_code == 0
+    assert finished.stderr.splitlines() == ["read as [UNK] in hello: hello", "read as [UNK] in 床world: world"]
+    many = run(folder, *(f"床 {number}" for number in range(11)), "--json")
+    assert many.stderr.splitlines()[7:] == [
+        "read as [UNK] in 床 7: 7",
+        "note: pieces of 3 more texts are read as [UNK]",
+    ]
 
 
 def test_the_table_shows_lengths_and_cosines(folder: str, model: Any, tokenizer: Any) -> None:
@@ -154,6 +167,7 @@ def test_a_causal_model_that_does_not_say_so_gets_a_note(tokenizer: Any, tmp_pat
     [
         ([], "no text: give one or more TEXT, or --input FILE"),
         (["床", "--output", "vectors.txt"], "--output vectors.txt does not end in .npy"),
+        (["床", "--output", "nowhere/vectors.npy"], "--output nowhere/vectors.npy: there is no folder nowhere"),
         (["床", "--compute", "half"], "compute='half' is not one of 'float32', 'bfloat16'"),
         (["床" * 9], "texts[0] has 11 tokens, the model takes up to 8"),
     ],

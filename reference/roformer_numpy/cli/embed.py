@@ -17,7 +17,7 @@ from ..models import RoFormerModel
 from ..pipelines import embed
 from ..weights import Array
 from .app import app, console, usage_errors
-from .texts import Compute, Input, Model, given_texts, loaded, note, text_bar
+from .texts import Compute, Input, Model, given_texts, loaded, name_unknown, note, text_bar
 
 Texts = Annotated[list[str] | None, typer.Argument(help="one or more texts", metavar="TEXT", show_default=False)]
 Pooling = Annotated[
@@ -42,26 +42,48 @@ def embed_command(
 
     Any folder will do; its head is not used. The pooler is an error where
     the weights hold none. Without --output and --json a table shows each
-    vector's length and the cosines between the texts.
+    vector's length and the cosines between the texts. A piece of a text that
+    the vocabulary does not know is read as [UNK] and named.
     """
     with usage_errors():
-        if output is not None and output.suffix != ".npy":
-            raise InputError(f"--output {output} does not end in .npy")
+        _check_place(output)
         given = given_texts(texts, file)
         network, tokenizer = loaded(
             RoFormerModel, model, silent=("does not use", "pooler_output will be None"), compute=compute
         )
         _say_if_causal(model, network)
+        unknown: dict[str, tuple[str, ...]] = {}
         with text_bar("embedding", len(given)) as advance:
-            vectors = embed(network, tokenizer, given, pooling, batch_size=batch_size, on_batch=advance)
+            vectors = embed(
+                network, tokenizer, given, pooling,
+                batch_size=batch_size, on_batch=advance, on_unknown=unknown.__setitem__,
+            )  # fmt: skip
         if output is not None:
             np.save(output, vectors)
+    _name_all_unknown(unknown)
     if json:
         results = [{"text": text, "vector": vector.tolist()} for text, vector in zip(given, vectors, strict=True)]
         described = {"model": model, "pooling": pooling, "results": results}
         typer.echo(json_module.dumps(described, ensure_ascii=False))
     elif output is None:
         console.print(_table(given, vectors))
+    else:
+        note(f"wrote {output}, float32, {len(given)} x {vectors.shape[1]}")
+
+
+def _check_place(output: Path | None) -> None:
+    """Before anything is computed."""
+    if output is not None and output.suffix != ".npy":
+        raise InputError(f"--output {output} does not end in .npy")
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"--output {output}: there is no folder {output.parent}")
+
+
+def _name_all_unknown(unknown: dict[str, tuple[str, ...]], most: int = 8) -> None:
+    for text, pieces in list(unknown.items())[:most]:
+        name_unknown(text, pieces)
+    if len(unknown) > most:
+        note(f"pieces of {len(unknown) - most} more texts are read as [UNK]")
 
 
 def _say_if_causal(model: str, network: RoFormerModel) -> None:

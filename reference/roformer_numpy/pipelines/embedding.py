@@ -26,6 +26,7 @@ def embed(
     *,
     batch_size: int = 32,
     on_batch: Callable[[int], None] | None = None,
+    on_unknown: Callable[[str, tuple[str, ...]], None] | None = None,
 ) -> Array:
     """A vector for every text, from the encoder's last hidden states.
 
@@ -42,6 +43,7 @@ def embed(
         pooling: "mean", "first" or "pooler".
         batch_size: texts computed at once.
         on_batch: called with the number of texts after each batch.
+        on_unknown: called before all of them with every text that is read as [UNK] in places, and these pieces.
 
     Returns:
         (texts, hidden_size), of the model's type.
@@ -56,6 +58,8 @@ def embed(
     rows = [tokens_of(tokenizer, text) for text in texts_of(texts)]
     for number, row in enumerate(rows):
         check_length(number, row, model.config)
+        if on_unknown is not None and (unknown := row.unknown(tokenizer)):
+            on_unknown(row.text, unknown)
     vectors = np.empty((len(rows), model.config.hidden_size), model.dtype)
     for start in range(0, len(rows), positive("batch_size", batch_size)):
         batch = [row.ids for row in rows[start : start + batch_size]]
