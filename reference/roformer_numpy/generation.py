@@ -204,7 +204,8 @@ def _chooser(
     if not do_sample:
         unused = [name for name, value in options.items() if value is not None]
         if unused:
-            raise InputError(f"{', '.join(unused)} need do_sample=True: greedy generation has nothing to draw")
+            named = " and ".join(unused)
+            raise InputError(f"without do_sample=True (--do-sample) nothing is drawn, and {named} would mean nothing")
         return _greedy
     for name, value in options.items():
         _check_option(name, value)

@@ -104,7 +104,7 @@ def test_the_table_is_printed_without_json(config: Path) -> None:
     lines = done.stdout.splitlines()
     assert any(line.split()[:1] == ["1x4"] for line in lines)
     assert any(line.split()[:1] == ["engine"] for line in lines)
-    assert "PyTorch eager, ONNX Runtime not timed at 1x4: no Python was given for it (--peers)" in done.stdout
+    assert "PyTorch eager; ONNX Runtime not timed at 1x4: no Python was given for it (--peers)" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _print(lines: Sequence[Measured], title: str) -> None:
     console.print(table)
     for (cases, reason), absent in _absent(lines).items():
         console.print(
-            f"{', '.join(absent)} not timed at {', '.join(cases)}: {reason}",
+            f"{'; '.join(absent)} not timed at {', '.join(cases)}: {reason}",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
 
