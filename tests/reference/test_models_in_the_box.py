@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def test_models_and_tokenizers_are_found_by_name_from_python_too() -> None:
     np.testing.assert_array_equal(by_name.logits, model(tokenizer("床前[MASK]月光", return_tensors="np")).logits)
     with pytest.raises(CheckpointError, match="In the box are tang-mini, tang-mini-writer"):
         RoFormerForMaskedLM.from_pretrained("tang-min")
+
+
+def test_the_readmes_second_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a newcomer pastes next needs no model of their own, and writes what its card says."""
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    assert capsys.readouterr().out.replace(" ", "").startswith("[CLS]床前明月照，窗外夜钟声。")
 
 
 def test_half_precision_weights_are_computed_in_single() -> None:
