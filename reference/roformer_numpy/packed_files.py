@@ -101,10 +101,10 @@ def _path_of(sources: Sequence[Array], settings: tuple[Any, ...]) -> Path | None
 def _read(path: Path) -> list[Array] | None:
     """The arrays of a sound file."""
     # whatever is wrong with it, the weights are packed instead
-    with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError), path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         magic, header = content[: len(MAGIC)], json.loads(content[len(MAGIC) : HEADER].rstrip(b"\0"))
-        expected = (MAGIC, path.stem, len(content), _checksum(content))
+        expected = (MAGIC, path.stem, len(content), _checksum(content, header["arrays"]))
         if expected == (magic, header["key"], header["size"], header["sum"]):
             os.utime(path)
             return [_array(content, shape, offset) for shape, offset in header["arrays"]]
@@ -115,9 +115,9 @@ def _array(content: mmap.mmap, shape: list[int], offset: int) -> Array:
     return np.frombuffer(content, np.float32, math.prod(shape), offset).reshape(shape)
 
 
-def _checksum(content: Any) -> int:
-    """Of samples: what was cut off, never written or overwritten shows."""
-    total = 0
+def _checksum(content: Any, places: Any) -> int:
+    """Of where the arrays lie, and of samples of them: what was cut off, never written or overwritten shows."""
+    total = zlib.crc32(json.dumps(places).encode())
     for start in range(HEADER, len(content), SAMPLE_EVERY):
         total = zlib.crc32(content[start : start + SAMPLE], total)
     return zlib.crc32(content[max(HEADER, len(content) - SAMPLE) :], total)
@@ -148,7 +148,7 @@ def _write(file: Any, key: str, arrays: list[Array]) -> None:
     size = file.tell()
     file.flush()
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        header = {"key": key, "size": size, "sum": _checksum(content), "arrays": places}
+        header = {"key": key, "size": size, "sum": _checksum(content, places), "arrays": places}
     file.seek(0)
     file.write((MAGIC + json.dumps(header).encode()).ljust(HEADER, b"\0"))
     file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -143,6 +144,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "no header": lambda content: bytes(packed_files.HEADER) + content[packed_files.HEADER :],
     "another version": lambda content: content.replace(packed_files.MAGIC, b"RoFormer packed 0\n", 1),
     "no JSON": lambda content: content.replace(b"{", b"[", 1),
+    "endless JSON": lambda content: (packed_files.MAGIC + b"[" * 4000).ljust(packed_files.HEADER) + content[4096:],
+    "an array elsewhere": lambda content: re.sub(rb"\], (\d+)\d\]\]\}", rb"], \g<1>5]]}", content, count=1),
+    "an array of other sizes": lambda content: re.sub(rb"\[\[\[(\d), ", b"[[[1, ", content, count=1),
 }
 
 
