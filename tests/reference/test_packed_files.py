@@ -146,7 +146,6 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "no JSON": lambda content: content.replace(b"{", b"[", 1),
     "endless JSON": lambda content: (packed_files.MAGIC + b"[" * 4000).ljust(packed_files.HEADER) + content[4096:],
     "an array elsewhere": lambda content: re.sub(rb"\], (\d+)\d\]\]\}", rb"], \g<1>5]]}", content, count=1),
-    "an array of other sizes": lambda content: re.sub(rb"\[\[\[(\d), ", b"[[[1, ", content, count=1),
 }
 
 
