@@ -6,10 +6,6 @@ batch of no rows, and all of it on processors that the engine was not written fo
 
 from __future__ import annotations
 
-import functools
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -18,13 +14,9 @@ from .arithmetic import FULL, checked_compute
 from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
 from .encoder import Encoded
-from .errors import InputError
 from .inputs import Cache, Inputs
-from .mapped import release
-from .packed_files import kept
-from .weights import Array, Dense, Embeddings, Layer, LayerNorm, Weights, map_leaves
-
-THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
+from .packing import PackedWeights, compiled, thread_count
+from .weights import Array, Dense, Embeddings, LayerNorm, Weights, map_leaves
 
 # Multiplications below which a second thread costs more than it brings: waking it takes some ten microseconds.
 SERIAL_WORK = 4_000_000
@@ -34,7 +26,7 @@ TABLE_STEP = 64
 
 
 class Engine:
-    """Packed weights of one model, made when they are first needed; its arrays cannot be written to from then on."""
+    """The forward pass of one model, over weights that are packed when they are first needed."""
 
     def __init__(
         self, weights: Weights[Array], config: RoFormerConfig, components: Components, causal: bool,
@@ -42,8 +34,7 @@ class Engine:
     ) -> None:  # fmt: skip
         self.weights, self.config, self.components, self.causal = weights, config, components, causal
         self.compute = checked_compute(compute, weights.embeddings.word.dtype, components)  # a copy may be elsewhere
-        self._packed: Any = None
-        self._dense: dict[int, Any] = {}
+        self._packed = PackedWeights(weights, config, self.compute)
         self._turns: tuple[Array, Array] | None = None
         # views, in which a change of the embeddings in place is seen
         self._embeddings: Embeddings[Array] = map_leaves(lambda _name, array: _unwritable(array), weights.embeddings)
@@ -63,7 +54,7 @@ class Engine:
         seq_len = inputs.token_type_ids.shape[1]
         cache = self._new_cache(inputs)
         # a later call may look at what is hidden now, so a cache is complete
-        tokens = _kernels().model.Tokens.of(
+        tokens = compiled().model.Tokens.of(
             inputs.attention_mask, self.causal, seq_len, inputs.computed if cache is None else None
         )
         embedded, positions = self._embedded(inputs, tokens.computed), inputs.attention_mask.shape[1]
@@ -109,7 +100,7 @@ class Engine:
 
     def encode_sequences(self, sequences: list[Array], types: list[Array]) -> list[Array]:
         """The last states of several sequences, (length, H) each, computed together without padding."""
-        tokens_of = _kernels().model.Tokens.of_lengths
+        tokens_of = compiled().model.Tokens.of_lengths
         lengths = np.array([len(ids) for ids in sequences])
         ids, segments = np.concatenate(sequences)[None], np.concatenate(types)[None]
         embedded = self._embedded(Inputs(ids, None, np.ones(ids.shape, bool), segments), None)
@@ -119,7 +110,7 @@ class Engine:
 
     def continuation(self, rows: int, room: int) -> Continuation:
         """What computes rows of up to `room` columns a few columns at a time."""
-        return Continuation(self, _kernels().model.memory_for(self._layers, rows, room), room)
+        return Continuation(self, compiled().model.memory_for(self._packed.layers, rows, room), room)
 
     def dense(
         self, x: Array, weights: Dense[Array], activation: str = "", norm: LayerNorm[Array] | None = None
@@ -136,33 +127,23 @@ class Engine:
         norm: LayerNorm[Array] | None = None,
     ) -> Array:  # fmt: skip
         """`stored` is the array of the weights that `kernel` views."""
-        # the engine keeps the weights, so the number stays this array's
-        packed = self._dense.get(id(bias)) or self._pack_product(stored, kernel, bias)
+        packed = self._packed.product(stored, kernel, bias)
         threads = 1 if x.size * packed.width < SERIAL_WORK else thread_count()
         with_norm = (norm.gamma, norm.beta, self.config.layer_norm_eps) if norm else None
-        return _kernels().dense.run_dense(x, packed, threads, activation, with_norm)
-
-    def _pack_product(self, stored: Array, kernel: Array, bias: Array) -> Any:
-        with _packing[0]:
-            if id(bias) not in self._dense:
-                for array in (stored, bias):
-                    _freeze(array)
-                self._dense[id(bias)] = _packed_dense(kernel, bias, self.compute)
-                release(stored)
-            return self._dense[id(bias)]
+        return compiled().dense.run_dense(x, packed, threads, activation, with_norm)
 
     def _run(
         self, embedded: Array, tokens: Any, positions: int, keep: bool, cache: Array | None = None,
         memory: Array | None = None,
     ) -> Array:  # fmt: skip
         """The states of all tokens: of every layer (layers + 1, tokens, H), or of the last one (1, tokens, H)."""
-        config, layers, states = self.config, self._layers, embedded[None]
+        config, layers, states = self.config, self._packed.layers, embedded[None]
         if keep:
             states = np.empty((config.num_hidden_layers + 1, *embedded.shape), np.float32)
             states[0] = embedded
         work = tokens.count * layers.hidden * (4 * layers.hidden + 2 * layers.inner) * config.num_hidden_layers
         threads = 1 if work < SERIAL_WORK else thread_count()
-        _kernels().model.run_layers(
+        compiled().model.run_layers(
             layers, states, tokens, self._rotation(positions), config.layer_norm_eps, config.rotary_value,
             config.hidden_act, threads, cache, memory,
         )  # fmt: skip
@@ -175,7 +156,7 @@ class Engine:
         if computed is not None:
             ids, types = ids[computed], types[computed]
         norm = (weights.layer_norm.gamma, weights.layer_norm.beta, self.config.layer_norm_eps)
-        x: Array = _kernels().embedding.embed(words, ids, weights.token_type, types, norm)
+        x: Array = compiled().embedding.embed(words, ids, weights.token_type, types, norm)
         project = self.weights.embeddings.project
         return x if project is None else self.dense(x, project)
 
@@ -187,40 +168,6 @@ class Engine:
             cos, sin = self.components.rotary_table(np.arange(room), self.config.head_dim, np.float32)
             self._turns = turns = np.ascontiguousarray(cos), np.ascontiguousarray(sin)
         return turns
-
-    @property
-    def _layers(self) -> Any:
-        if self._packed:
-            return self._packed
-        with _packing[0]:
-            self._packed = self._packed or self._pack()
-            return self._packed
-
-    def _pack(self) -> Any:
-        for layer in self.weights.encoder:  # changed in place, they would no longer be what was packed
-            map_leaves(lambda _name, array: _freeze(array), layer)
-        config, layers = self.config, _released_after(self.weights.encoder)
-        settings = (config.head_dim, config.rotary_value)
-
-        def found(layer: Layer[Array], pack: Callable[[], list[Array]]) -> list[Array]:
-            leaves: list[Array] = []
-            map_leaves(lambda _name, array: leaves.append(array), layer)
-            return kept(leaves, ("layer", self.compute, *settings), pack)
-
-        kind = _kernels().factors.KINDS[self.compute]
-        return _kernels().model.pack_layers(layers, *settings, thread_count(), found, kind)
-
-
-def _packed_dense(kernel: Array, bias: Array, compute: str) -> Any:
-    """A PackedDense, whose panels may lie in a file."""
-    made, kind = _kernels().dense.PackedDense, _kernels().factors.KINDS[compute]
-
-    def pack() -> list[Array]:
-        packed = made.of(kernel, bias, release, thread_count(), kind)
-        return [packed.panels, packed.bias]
-
-    panels, lengthened = kept((kernel, bias), ("dense", compute), pack)
-    return made(panels, np.array(lengthened), len(bias), kind)  # compiled code knows a bias that may be written to
 
 
 class Continuation:
@@ -238,21 +185,10 @@ class Continuation:
         """
         first, self._columns = self._columns, ids.shape[1]
         new, visible = ids[:, first:], mask[:, first:]
-        tokens = _kernels().model.Tokens.following(mask, first, self._room)
+        tokens = compiled().model.Tokens.following(mask, first, self._room)
         embedded = self._engine._embedded(Inputs(new, None, visible, np.zeros_like(new)), visible)
         states = self._engine._run(embedded, tokens, ids.shape[1], keep=False, memory=self._memory)[0]
         return states[np.cumsum(visible.sum(axis=1)) - 1][:, None]
-
-
-def _released_after(layers: Iterable[Layer[Array]]) -> Iterator[Layer[Array]]:
-    """The layers one by one; those that lie in a file hold no memory once the next one is asked for."""
-    for layer in layers:
-        yield layer
-        map_leaves(lambda _name, array: release(array), layer)
-
-
-def _freeze(array: Array) -> None:
-    array.setflags(write=False)
 
 
 def _unwritable(array: Array) -> Array:
@@ -266,21 +202,6 @@ def _table_of(embeds: Array) -> tuple[Array, Array]:
     """Vectors (batch, seq_len, E) as a table (batch · seq_len, E), and the ids (batch, seq_len) that read it."""
     rows = embeds.reshape(-1, embeds.shape[-1])
     return rows, np.arange(len(rows)).reshape(embeds.shape[:-1])
-
-
-@functools.cache
-def _kernels() -> Any:
-    """The compiled side: numba is imported by those who ask for it."""
-    from .kernels import engine
-    from .kernels.engine import dense, embedding, factors, model  # noqa: F401
-
-    return engine
-
-
-# One model at a time is packed. A child forked meanwhile has no thread that would let go of the lock, so it gets a new.
-_packing = [threading.Lock()]
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _packing.__setitem__(0, threading.Lock()))
 
 
 def engine_for(
@@ -297,17 +218,3 @@ def engine_for(
     from .kernels.engine.machine import INSTRUCTION_SET
 
     return Engine(weights, config, components, causal, compute) if INSTRUCTION_SET else None
-
-
-def thread_count() -> int:
-    """ROFORMER_NUM_THREADS, or as many cores as this process may run on.
-
-    Raises:
-        InputError: the variable is no positive integer.
-    """
-    wish = os.environ.get(THREADS_VARIABLE)
-    if not wish:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not wish.isdecimal() or not 1 <= int(wish) <= 1024:
-        raise InputError(f"{THREADS_VARIABLE}={wish!r} is no number of threads from 1 to 1024")
-    return int(wish)

@@ -24,7 +24,6 @@ import pytest
 from roformer_numpy import InputError, RoFormerConfig, RoFormerModel
 from roformer_numpy.components import EQUATIONS
 from roformer_numpy.config import HIDDEN_ACTS
-from roformer_numpy.engine import thread_count
 from roformer_numpy.kernels.engine import by_rows, single, sums
 from roformer_numpy.kernels.engine.by_rows import ROW_STEP
 from roformer_numpy.kernels.engine.factors import FLOAT32
@@ -36,6 +35,7 @@ from roformer_numpy.kernels.engine.sums import WIDE
 from roformer_numpy.kernels.engine.transposing import transpose
 from roformer_numpy.kernels.engine.workers import WORKERS, Workers
 from roformer_numpy.kernels.jit import kernel
+from roformer_numpy.packing import thread_count
 from roformer_numpy.weights import Array, map_leaves
 
 pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")

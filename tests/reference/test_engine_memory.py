@@ -15,10 +15,9 @@ from roformer_numpy import RoFormerConfig, RoFormerModel
 from roformer_numpy.kernels.engine.attention import KEYS, QUERIES
 from roformer_numpy.kernels.engine.call import ARRAYS
 from roformer_numpy.kernels.engine.factors import KINDS, is_narrow
-from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, LANES, PANEL
+from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET, LANES, LINE, PANEL
 from roformer_numpy.kernels.engine.model import BLOCK_ROWS, COLUMN_TOKENS, _size, _widths
 from roformer_numpy.kernels.engine.panels import panels_for
-from roformer_numpy.kernels.engine.scratch import LINE
 
 pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
 

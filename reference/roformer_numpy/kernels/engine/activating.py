@@ -24,8 +24,7 @@ from ...equations.activations import GELU_FAST_ROOT, SELU_ALPHA, SELU_SCALE
 from ...weights import Array
 from ..jit import part
 from .intrinsics import floats_at
-from .machine import PANEL
-from .products import FLOAT_BYTES
+from .machine import FLOAT_BYTES, PANEL
 from .single import exp, expm1, gelu, sigmoid, tanh
 
 BY_GELU, BY_SIGMOID, BY_ITSELF, BY_TANH, BY_SLOPES, BY_MISH, BY_SIGN, BY_NOTHING = range(8)

@@ -13,16 +13,15 @@ from ...weights import Array
 from ..jit import part, step
 from .factors import FLOAT32
 from .forward import VISIBLE, Pass
-from .machine import LANES, PANEL, VECTORS
-from .microkernel import micro_kernel
-from .products import FLOAT_BYTES, multiply_columns, multiply_rows, multiply_rows_thin
+from .machine import FLOAT_BYTES, LANES, PANEL, VECTORS
+from .products import multiply_columns, multiply_rows, multiply_rows_thin, rows_in_blocks
 from .softening import soften
 
 QUERIES, KEYS = 24, 384
 
 # A head's 64 features are one block of four vectors; a panel and a vector would take an eighth longer.
 WIDE_ROWS, WIDE_VECTORS = 6, 4
-_wide = micro_kernel(WIDE_ROWS, WIDE_VECTORS)
+_multiply_rows_wide = rows_in_blocks(WIDE_ROWS, WIDE_VECTORS)
 
 
 @part
@@ -100,7 +99,7 @@ def _mix(rows: int, count: int, scores: Array, before: int, value: Array, mixed:
         source = value.ctypes.data + FLOAT_BYTES * column
         target = mixed.ctypes.data + FLOAT_BYTES * column
         if column + PANEL + LANES == width and VECTORS == WIDE_VECTORS - 1:
-            _multiply_rows_wide(rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
+            _multiply_rows_wide(FLOAT32, rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
             column += PANEL + LANES
         elif column + PANEL <= width:
             multiply_rows(FLOAT32, rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
@@ -108,16 +107,3 @@ def _mix(rows: int, count: int, scores: Array, before: int, value: Array, mixed:
         else:
             multiply_rows_thin(FLOAT32, rows, weights, scores.shape[1], source, width, target, width, count, add_flag)
             column += LANES
-
-
-@part
-def _multiply_rows_wide(rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int) -> None:
-    """C[rows, PANEL + LANES] (+)= A[rows, depth] · B[depth, PANEL + LANES]; addresses and elements."""
-    row = 0
-    while row + WIDE_ROWS <= rows:
-        _wide(FLOAT32, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add, 0)
-        row += WIDE_ROWS
-    if row < rows:
-        a_row, c_row, side = a + FLOAT_BYTES * row * lda, c + FLOAT_BYTES * row * ldc, FLOAT_BYTES * PANEL
-        multiply_rows(FLOAT32, rows - row, a_row, lda, b, ldb, c_row, ldc, depth, add)
-        multiply_rows_thin(FLOAT32, rows - row, a_row, lda, b + side, ldb, c_row + side, ldc, depth, add)

@@ -14,8 +14,7 @@ from .activating import Activation
 from .attention import KEYS, QUERIES
 from .forward import Pass
 from .intrinsics import floats_at
-from .machine import PANEL
-from .products import FLOAT_BYTES
+from .machine import FLOAT_BYTES, PANEL
 from .scratch import line
 
 ARRAYS = 13

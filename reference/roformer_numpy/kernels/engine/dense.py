@@ -20,11 +20,11 @@ from ..arrays import readable
 from ..jit import kernel, step
 from .activating import BY_NOTHING, PLAIN_ACTIVATIONS, Activation, activate
 from .factors import FLOAT32, is_narrow, narrow, words_for
-from .machine import PANEL
+from .machine import FLOAT_BYTES, LINE, PANEL
 from .panels import lengthened, packed, panels_for
-from .products import FLOAT_BYTES, multiply_columns
+from .products import multiply_columns
 from .rows import add, copy, normalize_row
-from .scratch import LINE, line
+from .scratch import line
 from .tasks import enter, finish, new_counters, take, wait
 from .workers import WORKERS
 
@@ -37,7 +37,7 @@ NORM_ROWS = 16
 
 @dataclass(frozen=True)
 class PackedDense:
-    """A packed kernel (depth, width) and its bias."""
+    """A packed matrix (depth, width) and its bias."""
 
     panels: Array
     bias: Array
@@ -51,11 +51,11 @@ class PackedDense:
 
     @classmethod
     def of(
-        cls, kernel: Array, bias: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1,
+        cls, matrix: Array, bias: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1,
         kind: Any = FLOAT32,
     ) -> PackedDense:  # fmt: skip
-        """Pack a kernel (depth, width), in whatever order it lies in memory, and its bias (width,); see `packed`."""
-        return cls(packed(kernel, let_go, threads, kind), lengthened(bias), len(bias), kind)
+        """Pack a matrix (depth, width), in whatever order it lies in memory, and its bias (width,); see `packed`."""
+        return cls(packed(matrix, let_go, threads, kind), lengthened(bias), len(bias), kind)
 
 
 class Product(NamedTuple):
@@ -80,7 +80,7 @@ class Product(NamedTuple):
 def run_dense(
     x: Array, weights: PackedDense, threads: int, activation: str = "", norm: tuple[Array, Array, float] | None = None
 ) -> Array:
-    """LayerNorm(activation(x · kernel + bias)), the last two where they are asked for.
+    """LayerNorm(activation(x · matrix + bias)), the last two where they are asked for.
 
     Args:
         x: (…, depth) float32.
@@ -116,7 +116,8 @@ def _words(x: Array, kind: Any) -> Array:
     if not is_narrow(kind):
         return x
     words = np.empty((len(x), words_for(x.shape[1], kind)), np.float32)
-    _narrow_rows(x, words)
+    with announced(_narrow_rows):
+        _narrow_rows(x, words)
     return readable(words, FLOAT32_TYPE)
 
 

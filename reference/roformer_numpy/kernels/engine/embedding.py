@@ -8,7 +8,7 @@ from ...weights import Array
 from ..announcing import announced
 from ..arrays import FLOAT32, INT64, readable
 from ..jit import kernel
-from .products import FLOAT_BYTES
+from .machine import FLOAT_BYTES
 from .rows import add, normalize_row
 
 

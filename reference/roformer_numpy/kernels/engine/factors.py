@@ -18,10 +18,11 @@ import numpy as np
 
 from ..jit import inlined, part
 from .intrinsics import bits_of, floats_at, halves_at
+from .machine import FLOAT_BYTES
 
 FLOAT32, BFLOAT16 = np.float32(0.0), np.uint16(0)
 KINDS = {"float32": FLOAT32, "bfloat16": BFLOAT16}
-PAIR, WORD_BYTES = 2, 4
+PAIR = 2
 
 HALF, ODD, KEPT_BITS = np.int32(0x7FFF), np.int32(1), np.int32(16)
 NOT_A_NUMBER = np.int32(0x7FC0)
@@ -49,8 +50,8 @@ def bfloat16(x: Any) -> Any:
 def narrow(rows: int, source: int, source_words: int, width: int, target: int, target_words: int) -> None:
     """Rows of `width` float32 numbers → pairs, with a 0 after an odd number; addresses, and words of a row."""
     for row in range(rows):
-        numbers = floats_at(source + WORD_BYTES * row * source_words, (width,))
-        halves = halves_at(target + WORD_BYTES * row * target_words, (width + width % PAIR,))
+        numbers = floats_at(source + FLOAT_BYTES * row * source_words, (width,))
+        halves = halves_at(target + FLOAT_BYTES * row * target_words, (width + width % PAIR,))
         for column in range(width):
             halves[column] = bfloat16(numbers[column])
         if width % PAIR:

@@ -14,8 +14,8 @@ from ..jit import inlined, part, step
 from .activating import Activation, activate
 from .factors import PAIR, narrow
 from .intrinsics import floats_at
-from .machine import LANES, PANEL
-from .products import FLOAT_BYTES, multiply_columns
+from .machine import FLOAT_BYTES, LANES, PANEL
+from .products import multiply_columns
 from .rows import add, add_normalize, turn
 from .transposing import transpose
 

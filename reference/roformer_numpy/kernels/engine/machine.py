@@ -78,5 +78,9 @@ _BLOCK = INSTRUCTION_SET or KNOWN[-1]  # sizes for code that is then never calle
 LANES, ROWS, VECTORS = _BLOCK.lanes, _BLOCK.rows, _BLOCK.vectors
 PANEL = LANES * VECTORS
 
+# Bytes of a float32 and of a cache line, and how many of the first the second holds.
+FLOAT_BYTES, LINE_BYTES = 4, 64
+LINE = LINE_BYTES // FLOAT_BYTES
+
 # Products of pairs of bfloat16 numbers, twice as many in the same time.
 HAS_BFLOAT16 = bool(INSTRUCTION_SET) and LANES == 16 and bool(_features().get("avx512bf16"))

@@ -19,10 +19,10 @@ from llvmlite import ir
 from numba import types
 
 from .intrinsics import FLOAT, INT32, INT64, PAIRS, POINTER, external, intrinsic
-from .machine import LANES
+from .machine import FLOAT_BYTES, LANES, LINE_BYTES
 
 VECTOR = ir.VectorType(FLOAT, LANES)
-FLOAT_BYTES, VECTOR_BYTES, LINE_BYTES = 4, 4 * LANES, 64
+VECTOR_BYTES = FLOAT_BYTES * LANES
 
 ADDRESSES_AND_SIZES = 9
 
@@ -50,13 +50,52 @@ def micro_kernel(rows: int, vectors: int, lines: int = 0, rests: int = 0) -> Any
         fetch: Any,
     ) -> Any:
         def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            block = _Block if isinstance(kind, types.Float) else _BlockOfPairs
-            block(builder, rows, vectors, lines, rests).generate(*arguments[1:])
+            _write_block(builder, kind, (rows, vectors, lines, rests), arguments[1:])
             return target.get_dummy_value()
 
         return types.void(kind, *[types.int64] * ADDRESSES_AND_SIZES), generate
 
     return multiply_block
+
+
+def micro_kernels(most: int, vectors: int, lines: int = 0) -> Any:
+    """An intrinsic f(kind, rows, a, lda, …) that jumps to the micro-kernel of so many rows, 1 to `most`."""
+
+    @intrinsic
+    def multiply_rows(
+        context: Any,
+        kind: Any,
+        rows: Any,
+        a: Any,
+        lda: Any,
+        b: Any,
+        ldb: Any,
+        c: Any,
+        ldc: Any,
+        depth: Any,
+        add_to_c: Any,
+        fetch: Any,
+    ) -> Any:
+        def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            _, count, *others = arguments
+            blocks = [builder.append_basic_block(f"rows_{number}") for number in range(1, most + 1)]
+            after, choice = builder.append_basic_block("after"), builder.switch(count, blocks[-1])
+            for number, block in enumerate(blocks, 1):
+                choice.add_case(ir.Constant(INT64, number), block)
+                builder.position_at_end(block)
+                _write_block(builder, kind, (number, vectors, lines, 0), others)
+                builder.branch(after)
+            builder.position_at_end(after)
+            return target.get_dummy_value()
+
+        return types.void(kind, *[types.int64] * (1 + ADDRESSES_AND_SIZES)), generate
+
+    return multiply_rows
+
+
+def _write_block(builder: Any, kind: Any, sizes: tuple[int, int, int, int], arguments: Any) -> None:
+    block = _Block if isinstance(kind, types.Float) else _BlockOfPairs
+    block(builder, *sizes).generate(*arguments)
 
 
 class _Block:

@@ -18,10 +18,9 @@ from .by_rows import ROW_STEP
 from .call import ARRAYS, Call, Widths, floats
 from .factors import FLOAT32, is_narrow, words_for
 from .forward import FIELDS
-from .machine import LANES, PANEL
+from .machine import LANES, LINE, PANEL
 from .panels import empty_panels, lengthened, narrowed, pack_columns, packed, padded, panels_for
 from .schedules import compute
-from .scratch import LINE
 from .tasks import new_counters
 from .tokens import Tokens
 from .workers import WORKERS

@@ -19,10 +19,9 @@ from numba import types
 from ..jit import inlined
 from .fetching import fetch
 from .intrinsics import FLOAT, external, intrinsic
-from .machine import LANES
-from .sums import FLOAT_BYTES, NOTHING, for_each, load, spread, store, summed, widened
+from .machine import LANES, LINE
+from .sums import NOTHING, for_each, load, spread, store, summed, widened
 
-FLOATS_OF_A_LINE = 64 // FLOAT_BYTES
 FOUND = cast(Any, types).UniTuple(types.float64, 3)
 
 
@@ -47,7 +46,7 @@ def add_moments(context: Any, x: Any, bias: Any, residual: Any, width: Any) -> A
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, bias, residual, width = arguments
-        after = builder.add(width, width.type(FLOATS_OF_A_LINE))
+        after = builder.add(width, width.type(LINE))
 
         def row(step: Any, kind: Any) -> Any:
             first, second, third = (load(builder, address, step, kind) for address in (x, bias, residual))

@@ -1,6 +1,6 @@
 """Weights as the micro-kernel reads them: panels of PANEL columns, each row after row.
 
-    kernel (depth, width)  →  panels (⌈width / PANEL⌉, depth, PANEL)
+    matrix (depth, width)  →  panels (⌈width / PANEL⌉, depth, PANEL)
 
 A panel is one stream through memory, which a core fetches at its full rate; the columns that fill up the last panel are
 zero. Packing happens once, when a model is first used. Of bfloat16 (see `factors`) a row of a panel is PANEL pairs, so
@@ -20,13 +20,9 @@ from ..jit import kernel, step
 from .factors import FLOAT32, PAIR, bfloat16, is_narrow, words_for
 from .forward import vector_at
 from .intrinsics import halves_at
-from .machine import PANEL
-from .products import FLOAT_BYTES
+from .machine import FLOAT_BYTES, LINE, LINE_BYTES, PANEL
 from .tasks import finish, new_counters, take, wait
 from .workers import WORKERS
-
-LINE_BYTES = 64
-LINE = LINE_BYTES // FLOAT_BYTES
 
 NOTHING = np.float32(0.0)
 
@@ -55,12 +51,12 @@ def aligned(*shape: int) -> Array:
 
 
 def packed(
-    kernel: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1, kind: Any = FLOAT32
+    matrix: Array, let_go: Callable[[Array], object] | None = None, threads: int = 1, kind: Any = FLOAT32
 ) -> Array:
-    """`kernel` (depth, width) as panels of a kind of factors.
+    """`matrix` (depth, width) as panels of a kind of factors.
 
     Args:
-        kernel: float32, in whatever order it lies in memory.
+        matrix: float32, in whatever order it lies in memory.
         let_go: gets the columns that are not needed again.
         threads: how many may take part.
         kind: of factors.
@@ -68,16 +64,16 @@ def packed(
     Returns:
         (panels, words of the depth, PANEL) float32; pairs of bfloat16 are such by their size alone.
     """
-    depth, width = kernel.shape
+    depth, width = matrix.shape
     panels = aligned(panels_for(width), words_for(depth, kind), PANEL)
     step = max(1, STRETCH // (depth * PANEL)) * PANEL
     for start in range(0, width, step):
-        columns = kernel[:, start : start + step]
+        columns = matrix[:, start : start + step]
         some = panels[start // PANEL : panels_for(start + columns.shape[1])]
         wide = empty_panels(depth, columns.shape[1]) if is_narrow(kind) else _cleared(some, columns.shape[1])
         pack_columns(columns, np.arange(columns.shape[1]), 1.0, wide, 0, threads)
         if is_narrow(kind):
-            _narrow_panels(wide, some)
+            _narrow(wide, some)
         if let_go:
             let_go(columns)
     return panels
@@ -88,12 +84,17 @@ def narrowed(panels: Array, kind: Any) -> Array:
     if not is_narrow(kind):
         return panels
     result = aligned(len(panels), words_for(panels.shape[1], kind), PANEL)
-    _narrow_panels(panels, result)
+    _narrow(panels, result)
     return result
 
 
+def _narrow(panels: Array, words: Array) -> None:
+    with announced(_narrow_panels):
+        _narrow_panels(panels, words)
+
+
 def empty_panels(depth: int, width: int) -> Array:
-    """Room for a kernel (depth, width), with zeros in the columns that fill up the last panel."""
+    """Room for a matrix (depth, width), with zeros in the columns that fill up the last panel."""
     return _cleared(aligned(panels_for(width), depth, PANEL), width)
 
 

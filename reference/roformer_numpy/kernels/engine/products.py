@@ -14,13 +14,12 @@ import numpy as np
 
 from ..jit import part
 from .intrinsics import floats_at
-from .machine import LANES, PANEL, ROWS, VECTORS
-from .microkernel import micro_kernel
+from .machine import FLOAT_BYTES, LANES, LINE_BYTES, PANEL, ROWS, VECTORS
+from .microkernel import micro_kernel, micro_kernels
 
 # In one chain of k additions the error grows with √k of the sum. Reading and writing C as often as this costs nothing
 # that can be measured; twice as often costs 8 %.
 CHUNK = 128
-FLOAT_BYTES = 4
 
 # Up to so many columns of a panel are taken vector by vector, at nine tenths of the speed: 64 columns are a panel and a
 # vector, not two panels.
@@ -28,102 +27,37 @@ NARROW = PANEL - LANES
 
 # Cache lines to ask for in each step, so that all passes over a slice together have asked for the whole next one:
 # a step needs PANEL · 4 bytes, shared by that many passes.
-LINES = PANEL * FLOAT_BYTES // 64
+LINES = PANEL * FLOAT_BYTES // LINE_BYTES
+THIN_ROWS = 8  # of a block one vector wide
 RESTS = 2  # with many passes, one in 2^RESTS steps: bursts wait for memory
 
 _full = micro_kernel(ROWS, VECTORS)
 _full_1, _full_2, _full_3 = (micro_kernel(ROWS, VECTORS, lines) for lines in (1, 2, 3))
 _sparing = micro_kernel(ROWS, VECTORS, 1, RESTS)
-_rest: Any = {rows: micro_kernel(rows, VECTORS) for rows in range(1, 8)}
-_rest_1, _rest_2, _rest_3, _rest_4, _rest_5, _rest_6, _rest_7 = (_rest[rows] for rows in range(1, 8))
-_rest_asking: Any = {rows: micro_kernel(rows, VECTORS, 1) for rows in range(1, 8)}
-_asking_1, _asking_2, _asking_3, _asking_4, _asking_5, _asking_6, _asking_7 = (_rest_asking[n] for n in range(1, 8))
-_thin: Any = {rows: micro_kernel(rows, 1) for rows in range(1, 9)}
-_thin_1, _thin_2, _thin_3, _thin_4, _thin_5, _thin_6, _thin_7, _thin_8 = (_thin[rows] for rows in range(1, 9))
+_rest_asking = micro_kernels(ROWS - 1, VECTORS, 1)
 
 
-@part
-def multiply_rows(
-    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
-) -> None:
-    """C[rows, PANEL] (+)= A[rows, depth] · B[depth, PANEL] for any number of rows; addresses and words."""
-    row = 0
-    while row + ROWS <= rows:
-        _full(kind, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add, 0)
-        row += ROWS
-    if row < rows:
-        _multiply_rest(
-            kind, rows - row, a + FLOAT_BYTES * row * lda, lda, b, ldb, c + FLOAT_BYTES * row * ldc, ldc, depth, add
-        )
+def rows_in_blocks(most: int, vectors: int) -> Any:
+    """C[rows, width] (+)= A[rows, depth] · B[depth, width] for any number of rows, in blocks of up to `most`.
+
+    The function's arguments are those of `micro_kernel` but for `fetch`, after the number of rows: addresses and words.
+    """
+    block = micro_kernels(most, vectors)
+
+    @part
+    def multiply_rows(
+        kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
+    ) -> None:
+        row = 0
+        while row < rows:
+            count, before = min(most, rows - row), FLOAT_BYTES * row
+            block(kind, count, a + before * lda, lda, b, ldb, c + before * ldc, ldc, depth, add, 0)
+            row += count
+
+    return multiply_rows
 
 
-@part
-def multiply_rows_thin(
-    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
-) -> None:
-    """The same for one vector of columns."""
-    row = 0
-    while row < rows:
-        a_row, c_row = a + FLOAT_BYTES * row * lda, c + FLOAT_BYTES * row * ldc
-        count = min(8, rows - row)
-        if count == 8:
-            _thin_8(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        elif count == 7:
-            _thin_7(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        elif count == 6:
-            _thin_6(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        elif count == 5:
-            _thin_5(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        elif count == 4:
-            _thin_4(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        elif count == 3:
-            _thin_3(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        elif count == 2:
-            _thin_2(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        else:
-            _thin_1(kind, a_row, lda, b, ldb, c_row, ldc, depth, add, 0)
-        row += count
-
-
-@part
-def _multiply_rest(
-    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int
-) -> None:
-    if rows == 1:
-        _rest_1(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
-    elif rows == 2:
-        _rest_2(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
-    elif rows == 3:
-        _rest_3(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
-    elif rows == 4:
-        _rest_4(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
-    elif rows == 5:
-        _rest_5(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
-    elif rows == 6:
-        _rest_6(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
-    else:
-        _rest_7(kind, a, lda, b, ldb, c, ldc, depth, add, 0)
-
-
-@part
-def _multiply_rest_asking(
-    kind: Any, rows: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int, depth: int, add: int, fetch: int
-) -> None:
-    """After one whole pass, which has asked for two of three lines: memory would have nothing to do meanwhile."""
-    if rows == 1:
-        _asking_1(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
-    elif rows == 2:
-        _asking_2(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
-    elif rows == 3:
-        _asking_3(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
-    elif rows == 4:
-        _asking_4(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
-    elif rows == 5:
-        _asking_5(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
-    elif rows == 6:
-        _asking_6(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
-    else:
-        _asking_7(kind, a, lda, b, ldb, c, ldc, depth, add, fetch)
+multiply_rows, multiply_rows_thin = rows_in_blocks(ROWS, VECTORS), rows_in_blocks(THIN_ROWS, 1)
 
 
 @part
@@ -152,12 +86,11 @@ def multiply_panel(kind: Any, rows: int, a: int, lda: int, panel: int, c: int, l
         if rest:
             done = FLOAT_BYTES * passes * ROWS
             a_row, c_row = a_slice + done * lda, c + done * ldc
-            if passes == 1 and LINES == 3:
-                _multiply_rest_asking(
-                    kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + steps * 128
-                )
+            if passes == 1 and LINES == 3:  # which has asked for two of three lines; memory would rest meanwhile
+                fetch = after + steps * 2 * LINE_BYTES
+                _rest_asking(kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, fetch)
             else:
-                _multiply_rest(kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add)
+                multiply_rows(kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add)
 
 
 @part

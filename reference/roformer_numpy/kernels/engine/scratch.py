@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from ...weights import Array
 from ..jit import part
-from .products import FLOAT_BYTES
-
-# Floats of a cache line: in an array that begins with one, no vector lies in two.
-LINE = 64 // FLOAT_BYTES
+from .machine import FLOAT_BYTES, LINE
 
 
 @part

@@ -9,7 +9,7 @@ import numpy as np
 from ...weights import Array
 from ..jit import inlined, part
 from .intrinsics import floats_at, larger
-from .products import FLOAT_BYTES
+from .machine import FLOAT_BYTES
 from .single import LOG2_E, exp2
 from .sums import WIDE, clear, hide_after, highest_of, sum_of
 

@@ -13,11 +13,10 @@ from llvmlite import ir
 from numba import types
 
 from .intrinsics import FLOAT, INT32, INT64, intrinsic
-from .machine import LANES
+from .machine import FLOAT_BYTES, LANES
 
 DOUBLE = ir.DoubleType()
 SINGLES, DOUBLES = ir.VectorType(FLOAT, LANES), ir.VectorType(DOUBLE, LANES)
-FLOAT_BYTES = 4
 
 # Two vectors side by side: a maximum waits for the one before it half as often.
 WIDE = 2 * LANES
