@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from roformer_numpy.benchmarking.process import CompetitorError
 from roformer_numpy.benchmarking.race import Entry, Measured, outputs_path, race, real_rows
 from roformer_numpy.benchmarking.session import Session
 from roformer_numpy.config import RoFormerConfig
+from roformer_numpy.kernels.cache import VARIABLE as CACHE_VARIABLE
 
 # Who is a third slower in each of three rounds cannot be the best: three rounds say so well enough.
 PATIENCE = 1.33
@@ -265,6 +267,19 @@ def cold(plan: Plan) -> dict[str, Any]:
     return found
 
 
+def first_start(plan: Plan) -> dict[str, Any]:
+    """The same on a machine where nothing was compiled before, in a third of the rounds."""
+    session = plan.base()
+    work = str(inputs.dense(1, 16, session.config.vocab_size).save(session.folder))
+    line: dict[str, Any] = {"seconds": [], "peak": []}
+    for _ in range(1 if plan.quick else max(1, plan.rounds // 3)):
+        plan.say("first start: engine")
+        with tempfile.TemporaryDirectory(prefix="roformer-bench-") as empty:
+            competitor = replace(PACKING, environment={**PACKING.environment, CACHE_VARIABLE: empty})
+            line["seconds"].append(_first_result(session, competitor, work, line))
+    return {"engine": line}
+
+
 @contextmanager
 def _packed_ahead(model: Path) -> Iterator[None]:
     """What `roformer warm-up MODEL` keeps is there inside, and deleted afterwards: the folder's model is nobody's."""
@@ -369,7 +384,7 @@ def accuracy(plan: Plan) -> list[Any]:
 
 # In the order that they are measured in: what a limit of time cuts off first stands last.
 SECTIONS: dict[str, Callable[[Plan], Any]] = {
-    "dense": dense, "tiny": tiny, "ragged": ragged, "masked_lm": masked_lm, "cold": cold, "accuracy": accuracy,
-    "cost": cost, "real_tokens": real_tokens, "memory": memory, "peaked": peaked, "avx2": avx2,
+    "dense": dense, "tiny": tiny, "ragged": ragged, "masked_lm": masked_lm, "cold": cold, "first_start": first_start,
+    "accuracy": accuracy, "cost": cost, "real_tokens": real_tokens, "memory": memory, "peaked": peaked, "avx2": avx2,
     "bfloat16": bfloat16,
 }  # fmt: skip
