@@ -79,7 +79,7 @@ def ragged_aim(lines: Sequence[Measured], case: str, aim: tuple[float, float, fl
     rows.append(_against_peer(f"{case}: best padded peer", ours, quickest, aim[2], aim[2]))
     for line in bound if quickest else ():
         most = f"{ratio(quickest.seconds, line.seconds).middle:.2f}"
-        rows.append((f"{case}: the same over the products of real tokens alone", most, "–", "–", ""))
+        rows.append((f"{case}: the same over G with attention's products", most, "–", "–", ""))
     rows.append(_against_peer(f"{case}: best peer in buckets or one by one", ours, _quickest(other), 1.0, aim[3]))
     for line in here:
         if line.name in ("engine, compute", "engine, encode"):

@@ -100,12 +100,13 @@ def ratios(axis: Any, records: Records) -> None:
 
 
 def ragged(axis: Any, records: Records) -> None:
-    """Bars, one for each way of arranging the sequences."""
-    cases = list(dict.fromkeys(one["case"] for one in records))
+    """Bars, one for each way of arranging the sequences, of the longest ones of each share of real tokens."""
+    cases = list({one["case"].partition(",")[0]: one["case"] for one in records}.values())
+    shown = [one for one in timed(records) if "attention" not in one["name"]]
     rows = [
         one
         for case in cases
-        for one in sorted((r for r in timed(records) if r["case"] == case), key=lambda r: r["time"]["middle"])
+        for one in sorted((r for r in shown if r["case"] == case), key=lambda r: r["time"]["middle"])
     ]
     gap = {case: number for number, case in enumerate(cases)}
     places = [-(number + 1.2 * gap[one["case"]]) for number, one in enumerate(rows)]

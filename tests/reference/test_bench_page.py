@@ -104,7 +104,7 @@ def test_the_aims_are_read_off_the_measurements(page: Any) -> None:
         "1.10 [1.10, 1.10], OpenVINO f32, one by one", "≥ 1.00", "≥ 1.20", "must",
     )  # fmt: skip
     assert rows["ragged 55 %, to 128: × G on real tokens"][3] == "must"
-    assert rows["ragged 55 %, to 128: the same over the products of real tokens alone"][0] == "2.50"
+    assert rows["ragged 55 %, to 128: the same over G with attention's products"][0] == "2.50"
     assert rows["ragged 55 %, to 128: engine, compute / skip"][0] == "1.80"
     assert rows["MaskedLM 1x128: every seventh position"][0].startswith("head costs 0.13 of all positions'")
     assert rows["cold start, engine"] == ("1.20 s", "≤ 1.50 s", "< 1.00 s", "must")
