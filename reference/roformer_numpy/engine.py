@@ -105,8 +105,9 @@ class Engine:
         ids, segments = np.concatenate(sequences)[None], np.concatenate(types)[None]
         embedded = self._embedded(Inputs(ids, None, np.ones(ids.shape, bool), segments), None)
         states = self._run(embedded, tokens_of(lengths, self.causal), int(lengths.max()), keep=False)[0]
+        ends = np.cumsum(lengths).tolist()
         # copies: somebody who keeps one sequence does not keep them all
-        return [part.copy() for part in np.split(states, np.cumsum(lengths)[:-1])]
+        return [states[start:end].copy() for start, end in zip([0, *ends], ends, strict=False)]
 
     def continuation(self, rows: int, room: int) -> Continuation:
         """What computes rows of up to `room` columns a few columns at a time."""

@@ -49,7 +49,8 @@ def checked_types(token_type_ids: Any, sequences: list[Ids], config: RoFormerCon
         InputError, InputTypeError: another number or length of sequences, a segment out of range.
     """
     if token_type_ids is None:
-        return [np.zeros_like(ids) for ids in sequences]
+        nothing = np.zeros(max(map(len, sequences)), np.int64)
+        return [nothing[: len(ids)] for ids in sequences]
     given = _listed("token_type_ids", token_type_ids)
     if len(given) != len(sequences):
         raise InputError(f"token_type_ids has {len(given)} sequences, expected {len(sequences)} as in sequences")
