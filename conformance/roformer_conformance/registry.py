@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -67,17 +67,25 @@ class Check:
         """The cases that this check is tried on."""
         return cases(head, **self.drawn)
 
-    def ordinary(self, case: Case) -> Case | None:
-        """The case without what many implementations lack, as far as the check does not ask for it; None: it has none.
+    def simpler(self, case: Case) -> Iterator[Case]:
+        """The case without what many implementations lack, as far as the check does not ask for it and it has any.
 
-        That is rotary_value and E ≠ H: what they lack must not keep them from being asked the rest.
+        First without rotary_value and E ≠ H, then with gelu, too: what they lack must not keep them from being asked
+        the rest.
         """
         changes: dict[str, Any] = {}
         if case.config["rotary_value"] and isinstance(self.drawn.get("rotary_value", _FREE), OneOf):
             changes["rotary_value"] = False
         if not {"projected", "embedding_size"} & self.drawn.keys():
             changes["embedding_size"] = case.config["hidden_size"]
-        return None if changes.items() <= case.config.items() else case.with_config(**changes)
+        for more in ({}, {"hidden_act": "gelu"} if self._draws("hidden_act", "gelu") else {}):
+            if not (changes | more).items() <= case.config.items():
+                case = case.with_config(**(changes | more))
+                yield case
+
+    def _draws(self, field: str, value: Any) -> bool:
+        drawn = self.drawn.get(field)
+        return isinstance(drawn, OneOf) and value in drawn.values
 
     def typical(self, head: str, seed: int) -> Case:
         """The case that this check is tried on first."""
