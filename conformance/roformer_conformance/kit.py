@@ -183,6 +183,8 @@ class Server:
         return inputs, options
 
     def _outputs(self, message: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        if not hasattr(outputs, "items"):
+            raise AttributeError(f"the call returned a {type(outputs).__name__}, expected output names to arrays")
         tensors: dict[str, Any] = {}
         for name, value in outputs.items():
             _flatten(name, value, tensors)

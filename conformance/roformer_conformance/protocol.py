@@ -17,6 +17,7 @@ import importlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -140,6 +141,8 @@ class Capabilities:
         if claims.keys() - known:
             raise AdapterError(f"capabilities {sorted(claims.keys() - known)} are not known; known are {sorted(known)}")
         for name, allowed in _LISTS.items():
+            if isinstance(claims.get(name), str):
+                raise AdapterError(f"capabilities[{name!r}] is {claims[name]!r}, expected a list of such names")
             claims[name] = tuple(claims.get(name, _LEAST.get(name, ())))
             wrong = [item for item in claims[name] if item not in allowed]
             if wrong or not (claims[name] or name == "formats"):
@@ -199,6 +202,8 @@ def find_adapter(name: str) -> Any:
             return start_peer(all_peers()[name])
         known = ", ".join((*KNOWN_ADAPTERS, *all_peers()))
         raise AdapterError(f"no implementation is called {name!r}; known are {known}, or module:attribute")
+    if module.endswith(".py"):
+        raise AdapterError(f"{name!r} names a file, expected module:attribute: {Path(module).stem}:{attribute}")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # an implementation's module may raise anything when it is imported
@@ -212,7 +217,15 @@ def find_adapter(name: str) -> Any:
 
 
 def flatten(outputs: Mapping[str, Any]) -> Outputs:
-    """Outputs with tuples spread out: `hidden_states.0`, `past_key_values.1.0`; every value an array."""
+    """Outputs with tuples spread out: `hidden_states.0`, `past_key_values.1.0`; every value an array.
+
+    Raises:
+        AdapterError: they are no mapping.
+    """
+    if not hasattr(outputs, "items"):
+        raise AdapterError(
+            f"the call returned a {type(outputs).__name__}, expected a mapping of output names to arrays"
+        )
     flat: Outputs = {}
     for name, value in outputs.items():
         _spread(name, value, flat)

@@ -17,7 +17,7 @@ from .fixed import CHECKPOINT, FixedWeights
 from .levels import examples
 from .partial import MissingOutput
 from .planning import Job
-from .protocol import Adapter, ImplementationDied, is_unsupported
+from .protocol import Adapter, AdapterError, ImplementationDied, is_unsupported
 from .records import Record
 from .registry import Check
 from .strategies import Case
@@ -120,8 +120,7 @@ class _Attempts:
 
     def __call__(self, case: Case) -> None:
         """Try the check on one case."""
-        if not self._tried(case) and (ordinary := self.check.ordinary(case)):
-            self._tried(ordinary)
+        any(self._tried(one) for one in (case, *self.check.simpler(case)))
 
     def _tried(self, case: Case) -> bool:
         """Whether the case asks for nothing that is unsupported."""
@@ -151,7 +150,7 @@ class _Attempts:
             attempt()
         except _Ended as death:
             return self.latest, str(death)
-        except (Violation, MissingOutput) as violation:
+        except (Violation, MissingOutput, AdapterError) as violation:
             return self.latest, str(violation)
         except Exception as error:  # whatever an implementation throws at a legitimate call is its failure
             return self.latest, f"{type(error).__name__}: {error}\n{_last_frames(error)}"

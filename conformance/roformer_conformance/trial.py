@@ -19,6 +19,7 @@ from .partial import Seen, askable, kind_of, lacking
 from .precision import carried, is_half, rounded
 from .protocol import (
     Adapter,
+    AdapterError,
     Array,
     Capabilities,
     ImplementationDied,
@@ -111,7 +112,10 @@ class Trial:
         """The case's model, with its own weights or with changed ones."""
         weights = self.weights(case) if weights is None else weights
         given = {name: carried(array, self.dtype) for name, array in weights.items()}
-        return self.adapter.load(case.head, dict(case.config), given, self.dtype)
+        model = self.adapter.load(case.head, dict(case.config), given, self.dtype)
+        if not callable(model):
+            raise AdapterError(f"load returned a {type(model).__name__}, expected what is called with the inputs")
+        return model
 
     def call(self, model: Model, inputs: Mapping[str, Any], style: str = "keywords", **options: Any) -> Outputs:
         """The model's outputs, tuples spread out into `hidden_states.0`, …"""
@@ -152,7 +156,7 @@ class Trial:
         if rows is None and "attention_mask" in inputs:
             rows = query_rows(inputs)
         for tap in self._comparable(expected):
-            expect(tap in got, f"outputs are missing: {', '.join(sorted(expected.keys() - got.keys()))}")
+            expect(tap in got, f"outputs are missing: {_missing(expected, got)}")
             honest = partial(of_tap, tap, runs)
             verdict = judge_carefully(tap, got[tap], expected[tap], honest, self.dtype, rows, self.k)
             self.grade = max(self.grade, verdict.grade if np.isfinite(verdict.grade) else 0.0)
@@ -304,6 +308,12 @@ def of_tap(tap: str, runs: Runs, count: int) -> list[Array]:
 def _around(reference: Array, tap: str, spreads: Runs, select: Callable[[Array], Array], count: int) -> list[Array]:
     """`reference`, off by what a part of one output of `count` legitimate runs is off by."""
     return [reference + select(spread[tap]) for spread in spreads(count)]
+
+
+def _missing(expected: Outputs, got: Outputs) -> str:
+    """The outputs that are not there, and the names of what is there where none of them is."""
+    missing = ", ".join(sorted(expected.keys() - got.keys()))
+    return missing if got.keys() & expected.keys() else f"{missing}; there is {', '.join(sorted(got)) or 'nothing'}"
 
 
 def raise_unless_passed(verdict: Verdict, what: str = "") -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import roformer_conformance
+from roformer_conformance import check_implementation
 from roformer_conformance.growth import measure_growth
 from roformer_conformance.planning import plan
 from roformer_conformance.protocol import Capabilities, is_unsupported
@@ -118,24 +119,27 @@ def test_an_exception_of_that_name_is_not_claimed() -> None:
 
 
 class Ordinary(NumpyAdapter):
-    """Can neither turn values nor project embeddings, as most implementations."""
+    """Can neither turn values nor project embeddings nor compute another activation, as most implementations."""
 
     def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
         """The model, if it is an ordinary one."""
         if config.get("rotary_value") or config["embedding_size"] != config["hidden_size"]:
             raise Unsupported("rotary_value or E != H")
+        if config.get("hidden_act", "gelu") != "gelu":
+            raise Unsupported("hidden_act")
         return super().load(head, config, weights, dtype)
 
 
 def test_who_lacks_switches_is_asked_everything_that_is_not_about_them() -> None:
     """A case that draws them is tried without; a check that asks for them is not claimed."""
-    found = statuses(Ordinary("equations"), "MASK", "ROT-2", "EMB-1", "NUM-1.1/parity")
-    about = {"ROT-2.4/value-turns", "ROT-2.6/left-padding-with-value", "EMB-1.2/projection"}
+    tried = ("MASK", "ROT-2", "EMB-1", "FFN-4.1", "CFG-2.2/selu", "NUM-1.1/parity")
+    found = statuses(Ordinary("equations"), *tried)
+    about = {"ROT-2.4/value-turns", "ROT-2.6/left-padding-with-value", "EMB-1.2/projection", "CFG-2.2/selu"}
     left = {identifier for (identifier, _), status in found.items() if status != "passed"}
     assert about < left
     assert {found[(name, "base")] for name in about} == {"not_claimed"}
     assert not [identifier for identifier in left if identifier.startswith("MASK")]
-    assert "NUM-1.1/parity" not in left
+    assert not left & {"NUM-1.1/parity", "FFN-4.1/two-dense-layers", "FFN-4.1/every-unit-matters"}
 
 
 def test_one_row_of_one_token_is_judged_without_a_pooler() -> None:
@@ -247,3 +251,41 @@ def test_the_three_are_there_unless_said_otherwise() -> None:
     """The least adapter claims what the documentation promises."""
     least = Capabilities(heads=("base",))
     assert all(getattr(least, name) for name in HIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (np.zeros((1, 2, 8)), "the call returned a ndarray, expected a mapping of output names to arrays"),
+        ({"states": np.zeros((1, 2, 8))}, "last_hidden_state, pooler_output; there is states"),
+        ({}, "pooler_output; there is nothing"),
+    ],
+)
+def test_what_a_call_returns_instead_of_outputs_is_told(returned: Any, message: str) -> None:
+    """In words about the adapter, without a trace of the suite's own code, and without a word on arithmetic."""
+
+    class Odd(NumpyAdapter):
+        def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+            """What returns the same whatever is asked."""
+            return lambda inputs, *, style, options: returned
+
+    result = check_implementation(Odd("equations"), level="smoke", clauses=["NUM-1.1/parity"])
+    assert {record.status for record in result.records} == {"failed"}
+    record = next(record for record in result.records if record.head == "base")
+    assert record.message.endswith(message)
+    assert "agrees with the oracle" not in " ".join(record.diagnosis)
+    vector = next(vector for vector in load_vectors() if vector.id == "base-plain")
+    assert verify_vector(Odd("equations"), vector, "float32").status == "failed"
+
+
+def test_a_load_that_returns_nothing_is_told() -> None:
+    """The most common slip of a first adapter: the function is not returned."""
+
+    class Forgetful(NumpyAdapter):
+        def load(self, head: str, config: Any, weights: Any, dtype: str) -> Any:
+            """Without a return."""
+
+    result = check_implementation(Forgetful("equations"), level="smoke", clauses=["NUM-1.1/parity"])
+    assert {record.message for record in result.failed} == {
+        "load returned a NoneType, expected what is called with the inputs"
+    }

@@ -73,7 +73,7 @@ def diagnose_calls(
     for all_rows in (False, True):
         for call in calls:
             found = compare(adapter, call.traced(), k, all_rows=all_rows) if not differing[1:] else None
-            compared += found is not None
+            compared += found is not None and bool(found.got.keys() & found.expected.keys())
             differing += [found] if found is not None and found.first is not None else []
         if differing:
             return _explained(adapter, differing, k, others, ends)
