@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Outputs that stand on top of all others, and the claims that they alone are about.
 _CLAIMS_OF = {"loss": "LOSS-", "pooler_output": "OUT-4."}
+# What stands in a message between what was seen and what the vector is there for.
+GUARDS = "; guards against: "
 
 
 def verdicts_on(vector: Vector, got: Outputs, dtype: str, k: float) -> list[Verdict]:
@@ -70,7 +72,7 @@ def message_of(vector: Vector, verdicts: Sequence[Verdict]) -> str:
         return ""
     where = f"{verdict.tap}{list(verdict.index)}" if verdict.index else verdict.tap
     told = f": {values(verdict.got, verdict.expected)}" if verdict.index else ""
-    return f"{where} {verdict.reason}{told}; guards against: {vector.described['guards_against']}"
+    return f"{where} {verdict.reason}{told}{GUARDS}{vector.described['guards_against']}"
 
 
 def _relative(tap: str, got: Array, expected: Array, allowed: float, rows: Array | None) -> Verdict:

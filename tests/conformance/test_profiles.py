@@ -15,6 +15,7 @@ from roformer_conformance.levels import UsageError
 from roformer_conformance.profiles import all_probes, contested_points, look, profile_expectations, registered_as
 from roformer_conformance.profiles.registered import can_be_seen, explained_by
 from roformer_conformance.protocol import find_adapter
+from roformer_conformance.records import Record
 from roformer_conformance.registry import all_checks
 from roformer_conformance.report import print_result
 from roformer_conformance.runner import check_implementation
@@ -128,6 +129,20 @@ def test_a_failure_that_a_profile_explains_is_said_to_be_one() -> None:
     ids = ", ".join(dict.fromkeys(record.id for record in found))
     assert f"{len(found)} of the {len(result.failed)} failures may be what {profile} does: {ids}\n" in told
     assert f"roformer-conformance profiles {profile} describes it; check … --profile {profile} counts them" in told
+
+
+def test_a_mistake_of_another_kind_is_put_down_to_no_profile() -> None:
+    """It fails checks that a profile names, in another way, or passes more of them than it fails."""
+
+    def record(identifier: str, status: str, message: str = "") -> Record:
+        return Record(identifier, identifier.partition("/")[0], "base", "float32", status, "", message=message)
+
+    scores = record("MASK-1/vector-base-large_scores", "failed", "last_hidden_state[1, 1, 0] is 2 times what …")
+    pooler = record(
+        "OUT-4.1/vector-base-pooler", "failed", "last_hidden_state[0, 0, 0] is …; guards against: pooler_output"
+    )
+    assert explained_by([scores, pooler]) == ("transformers-tf-4.37", [scores])
+    assert explained_by([scores, pooler, record("OUT-4.1/formula", "passed")]) == ("", [])
 
 
 def test_a_registered_difference_that_is_not_there_is_a_failure() -> None:

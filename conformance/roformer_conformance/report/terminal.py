@@ -58,7 +58,8 @@ def verdict(result: Result) -> Text:
     applicable = _applicable(covered)
     tried = [record for record in result.records if record.status != "not_claimed"]
     heads = len({record.head for record in tried})
-    amount = f"{len(tried)} checks and vectors on {heads} head{'' if heads == 1 else 's'}"
+    checks = "1 check or vector" if len(tried) == 1 else f"{len(tried)} checks and vectors"
+    amount = f"{checks} on {heads} head{'' if heads == 1 else 's'}"
     clauses = f"claims run {len(covered.run)} / applicable {applicable} / total {len(covered.total)}"
     time = f"{result.seconds:.1f} s" + (
         f" after {result.preparation_seconds:.1f} s of preparation" if result.preparation_seconds >= 0.1 else ""
@@ -96,7 +97,7 @@ def _registered(result: Result) -> list[str]:
 
 def _perhaps_registered(result: Result) -> list[str]:
     """Which failures another profile than the run's registers, and how to see it."""
-    profile, found = explained_by(result.failed) if result.profile == PROFILES[0] else ("", [])
+    profile, found = explained_by(result.records) if result.profile == PROFILES[0] else ("", [])
     if not profile:
         return []
     ids = list(dict.fromkeys(record.id for record in found))
