@@ -69,7 +69,8 @@ def check(
         Path | None, typer.Option(help="save each failure as a file in this folder, for `replay`; left out: none")
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="how it computes, of several ways: numpy with components is numpy-components")
+        str,
+        typer.Option(help="one of several ways in which it computes; of numpy engine, components, bfloat16, equations"),
     ] = "",
     model: Annotated[
         Path | None, typer.Option(help="the checkpoint that an implementation with baked-in weights was made from")
@@ -83,6 +84,7 @@ def check(
 ) -> None:
     """Check an implementation: golden vectors and properties, with one table at the end."""
     with usage_errors(), bar("checking", console) as advance:
+        _make_places(report, json, junit)
         implementation = name_with_engine(implementation, engine) if engine else implementation
         adapter = find_adapter(implementation)
         result = check_implementation(
@@ -105,6 +107,18 @@ def check(
     if report is not None:
         cli_report.write(adapter, result, budget_k, report, console, model)
     raise typer.Exit(exit_code(adapter, result.conforms))
+
+
+def _make_places(report: Path | None, *files: Path | None) -> None:
+    """Make the folders that results go to: a long run shall not end in an error of a path."""
+    for path in filter(None, (report, *files)):
+        folder = path if path is report else path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        if path is not report and path.is_dir():
+            raise UsageError(f"{path} is a folder, expected a file to write")
 
 
 def _tell_of_files(result: Result, folder: Path | None) -> None:

@@ -22,7 +22,7 @@ from .fixed import bound
 from .levels import UsageError
 from .oracle import Checkpoint, Oracle
 from .precision import carried, rounded
-from .protocol import Adapter, Array, Capabilities, Outputs, find_adapter, flatten
+from .protocol import KNOWN_ADAPTERS, Adapter, Array, Capabilities, Outputs, find_adapter, flatten
 from .runner import environment
 from .trial import TRACES, query_rows, tap_position, without_warnings
 from .weights import generator
@@ -60,6 +60,8 @@ class Subject:
             AdapterError: the folder or the adapter does not fit.
         """
         if not Path(model).is_dir():
+            if ":" not in model and model not in KNOWN_ADAPTERS:
+                raise UsageError(f"MODEL {model!r} is no folder, and no module:attribute of an adapter")
             return cls._inside(model, head, dtype)
         name, checkpoint = implementation or "numpy", Checkpoint(model)
         adapter = find_adapter(name)

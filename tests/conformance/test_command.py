@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import pytest
@@ -38,6 +39,15 @@ class Crashing(NumpyAdapter):
     def load(self, head, config, weights, dtype):
         """Nothing is loaded."""
         raise RuntimeError("out of order")
+
+
+class Misclaiming(NumpyAdapter):
+    """An implementation whose claim is a word where a list is expected."""
+
+    capabilities: ClassVar = {"heads": "base"}
+
+    def __init__(self) -> None:
+        super().__init__("equations")
 
 
 class Leaving(NumpyAdapter):
@@ -208,6 +218,11 @@ def test_bad_input_is_not_unsupported_where_good_input_is_supported() -> None:
         (("check", "nonsense"), "no implementation is called 'nonsense'"),
         (("check", "no_such_module:Adapter"), "cannot be imported"),
         (("check", "json:dumps"), "is no adapter and makes none"),
+        (("check", "my_module.py:Adapter"), "names a file, expected module:attribute: my_module:Adapter"),
+        (("check", f"{__name__}:Misclaiming"), "capabilities['heads'] is 'base', expected a list of such names"),
+        (("check", "numpy", "--report", f"{__file__}/report"), "report cannot be made: Not a directory"),
+        (("check", "numpy", "--json", f"{__file__}/x"), "cannot be made: File exists"),
+        (("check", "numpy", "--junit", str(Path(__file__).parent)), "is a folder, expected a file to write"),
         (("check", "numpy-equations", "--clause", "NOPE-1"), "no clause or check is called 'NOPE-1'"),
         (("check", "numpy-equations", "--level", "hard"), "level 'hard' is not one of smoke, default, deep"),
         (("check", "numpy", "--engine", "steam"), "'numpy' has no engine called 'steam'; known are engine, components"),

@@ -152,7 +152,7 @@ def test_an_adapter_with_its_weights_inside_is_recorded_too(tmp_path: Path, monk
 def test_wrong_usage_exits_with_2(folder: Path, tmp_path: Path) -> None:
     """What cannot be recorded or compared is said in one line."""
     for arguments, words in (
-        (("record", tmp_path / "nowhere", "--output", "x"), "no implementation is called"),
+        (("record", tmp_path / "nowhere", "--output", "x"), "is no folder, and no module:attribute"),
         (("record", "numpy", "--output", "x"), "is no model folder"),
         (("record", folder, "--output", "x", "--head", "question_answering"), "does not hold every weight"),
         (("record", folder, "--output", "x", "--dtype", "float16"), "not in 'float16'"),
