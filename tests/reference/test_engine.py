@@ -286,9 +286,9 @@ def test_a_child_forked_while_weights_are_packed_packs_them_itself() -> None:
         pytest.skip("this system cannot fork")
     script = """
 import os, signal
-from roformer_numpy import RoFormerConfig, RoFormerModel, engine
+from roformer_numpy import RoFormerConfig, RoFormerModel, packing
 model = RoFormerModel(RoFormerConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1))
-with engine._packing[0]:
+with packing._packing[0]:
     child = os.fork()
     if not child:
         signal.alarm(60)
