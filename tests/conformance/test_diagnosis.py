@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from roformer_conformance.weights import draw_weights
 from roformer_numpy.adapter import NumpyAdapter
 
 from .faults import FAULTS
-from .faults.making import Fault, encoder_run_layer
+from .faults.making import Fault, encoder_run_layer, self_attention
 
 # A seeded fault, a check that it fails, and a word of the one name that the diagnosis has to give it.
 NAMED = [
@@ -85,6 +86,21 @@ def test_a_known_mistake_is_named(fault: str, identifier: str, word: str) -> Non
     name = likened(diagnosed(fault, identifier))
     assert word in name
     assert name.count(" or ") <= 1, name
+
+
+@pytest.mark.parametrize(("which", "ahead"), [("key", "keys"), ("query", "queries")])
+def test_who_stands_one_position_ahead_is_named(which: str, ahead: str) -> None:
+    """An index that begins at 1 on one side only: every distance is one too long, or one too short."""
+
+    def change(parts: dict[str, Any], forward: Any, weights: Any) -> None:
+        pairs = np.arange(forward.config.head_dim // 2)
+        angles = 10000.0 ** (-2.0 * pairs / forward.config.head_dim)
+        parts[which] = forward.components.rotate(parts[which], np.cos(angles)[None], np.sin(angles)[None])
+
+    check = all_checks()["ROT-2.3/key-and-query-turn"]
+    found = diagnose(self_attention(change), check, check.typical("base", 0), "float32", 4.0, seconds=30.0)
+    assert f"{ahead} turned one position further" in likened(found)
+    assert " or " not in likened(found)
 
 
 @pytest.mark.parametrize(("fault", "identifier"), NAMELESS)

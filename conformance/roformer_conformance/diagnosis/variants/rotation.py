@@ -82,6 +82,21 @@ def _by_turn(change: Callable[[int, Array, Array], Array]) -> Swap:
     return swap
 
 
+def _keys_ahead(steps: int) -> Swap:
+    """Keys that stand so many positions after the queries of the same tokens."""
+
+    def swap(right: Any, call: Call) -> Mapping[str, Callable[..., Any]]:
+        def turn(number: int, x: Array, turned: Array) -> Array:
+            if number != 1:
+                return turned
+            cos, sin = right.rotary_table(np.array([steps]), x.shape[-1], x.dtype)
+            return np.asarray(right.rotate(turned, cos, sin))  # angles add up
+
+        return _by_turn(turn)(right, call)
+
+    return swap
+
+
 def _bias_afterwards(which: tuple[int, ...]) -> Swap:
     """Biases added after the rotation: 0 is the query's, 1 the key's."""
 
@@ -171,6 +186,8 @@ VARIANTS = (
     ),
     Variant("the query not rotated (ROT-2.3)", _by_turn(lambda turn, x, turned: x if turn == 0 else turned)),
     Variant("the key not rotated (ROT-2.3)", _by_turn(lambda turn, x, turned: x if turn == 1 else turned)),
+    Variant("keys turned one position further than queries (ROT-2.3)", _keys_ahead(1)),
+    Variant("queries turned one position further than keys (ROT-2.3)", _keys_ahead(-1)),
     Variant("rotary_value ignored: the value not rotated (ROT-2.4)", config={"rotary_value": False}),
     Variant("the value rotated without rotary_value (ROT-2.4)", config={"rotary_value": True}),
     Variant("biases of query and key added after the rotation (ROT-2.3)", _bias_afterwards((0, 1))),
