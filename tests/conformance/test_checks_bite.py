@@ -469,6 +469,22 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "LIFE-6.3/other-fields": ("labels_alone_override", "loaded with"),
     "LIFE-6.2/drawn-not-zero": ("missing_heads_are_zero", "everywhere"),
     "LIFE-6.2/head-on-a-base-model": ("heads_need_their_prefix", "word_embeddings"),
+    "IN-4.3/labels-stay": ("far_spans_clamped_in_place errors_of_a_regression_in_place", "was changed"),
+    "IN-2.2/encodings": ("mappings_by_their_exact_type", "input_ids"),
+    "ERR-8.1/unknown-key-of-a-mapping": ("unknown_keys_of_other_mappings", "attention_masks"),
+    "LIFE-4.1/tuples": ("saving_loses_tuples", "after save and load"),
+    "LIFE-4.1/fields-in-the-file": ("saving_loses_the_range", "initializer_range"),
+    "HEAD-7.5/gradients-after-pruning": (
+        "head_mask_of_what_is_left_on_the_way_back pruned_layers_not_trained",
+        "pruned {",
+    ),
+    "NUM-1.1/heads-on-long-sequences": (
+        "long_sequences_classified_by_their_end tokens_classified_up_to_128 spans_looked_for_in_64_tokens "
+        "long_choices_summed_up_by_their_first words_predicted_in_blocks_of_64 classes_in_six_bits",
+        "logits",
+    ),
+    "LOSS-1.1/long-sequences": ("losses_of_64_tokens", "loss"),
+    "LOSS-6.2/far-positions": ("far_spans_answered_at_127", "loss"),
 }
 PAIRS = [(identifier, name) for identifier, (names, _) in BITTEN_BY.items() for name in names.split()]
 

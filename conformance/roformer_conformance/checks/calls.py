@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ from ..precision import carried
 from ..protocol import Array, cache_of
 from ..registry import check
 from ..strategies import Case
-from ..trial import CACHED, TRACES, Trial
+from ..trial import CACHED, TRACES, Trial, expect
 from .inputs import LAYOUTS, expect_kept
+
+LABELLED = ("sequence_classification", "question_answering")
 
 
 @check("IN-2.2", "everything-in-a-dict", heads="all", effort=0.3, needs=("call_styles:dict",))
@@ -89,6 +93,49 @@ def states_masks_and_caches_are_not_changed(trial: Trial, case: Case) -> None:
     before = {name: array.copy() for name, array in entries.items()}
     expect_kept(trial, model, {**inputs, "past_key_values": cached}, **CACHED)
     trial.equals("a cache was changed by the call", entries, before)
+
+
+@check("IN-4.3", "labels-stay", heads=LABELLED, effort=0.3, needs=("python_values",), num_hidden_layers=1,
+       also=("LOSS-5.4", "LOSS-6.3"))  # fmt: skip
+def labels_are_not_changed(trial: Trial, case: Case) -> None:
+    """A call changes neither positions beyond the sequence, which count nothing, nor the values of a regression."""
+    for changes, labels in _unusual_labels(case):
+        kept = {name: array.copy() for name, array in labels.items()}
+        model: Any = trial.load(case.with_config(**changes))
+        expect_kept(trial, model, {**case.inputs(), **labels})
+        lists = {name: array.tolist() for name, array in kept.items()}
+        trial.call(model, {**case.inputs(), **lists})
+        told = ", ".join(name for name, array in kept.items() if lists[name] != array.tolist())
+        expect(not told, f"{told}: a list was changed by the call")
+
+
+def _unusual_labels(case: Case) -> Iterator[tuple[dict[str, Any], dict[str, Array]]]:
+    """What the configuration has to say, and labels that somebody may want to bring into order."""
+    if case.head == "question_answering":
+        yield {}, {name: case.seq_len + 3 + array for name, array in case.labels().items()}
+        return
+    values = case.generator("values").standard_normal((case.batch, case.config["num_labels"])).astype(np.float32)
+    yield {"problem_type": "regression"}, {"labels": values}
+    yield {"problem_type": "multi_label_classification"}, {"labels": (values > 0).astype(np.float32)}
+
+
+class _Encoding(UserDict):  # type: ignore[type-arg]
+    """What tokenizers return: derived from UserDict, its keys attributes as well."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["data"][name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+
+@check("IN-2.2", "encodings", effort=0.3, needs=("call_styles:dict", "python_values"), num_hidden_layers=1)
+def encodings_equal_keywords(trial: Trial, case: Case) -> None:
+    """What is derived from a UserDict, as a tokenizer's BatchEncoding is, equals the call by keywords, bit for bit."""
+    inputs, model = case.inputs(), trial.load(case)
+    encoding: Any = _Encoding(inputs)
+    trial.equals("a BatchEncoding", trial.call(model, encoding, style="dict"), trial.call(model, inputs))
+    expect(list(encoding) == list(inputs), f"a BatchEncoding holds {list(encoding)} after the call, not {list(inputs)}")
 
 
 def _foreign(inputs: dict[str, Array]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ encoder's mask that nobody looks at.
 
 from __future__ import annotations
 
+from collections import OrderedDict, UserDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,17 @@ def arguments_of_other_models_are_unknown(trial: Trial, case: Case) -> None:
     }  # fmt: skip
     for name, value in unknown.items():
         _refuses(trial, case, {name: value}, name)
+
+
+@check("ERR-8.1", "unknown-key-of-a-mapping", effort=0.2, needs=("call_styles:dict", "python_values"),
+       also=("IN-2.2",), num_hidden_layers=1)  # fmt: skip
+def unknown_keys_of_other_mappings(trial: Trial, case: Case) -> None:
+    """An unknown key of an OrderedDict or of a UserDict is the error that it is in a dict, whatever it holds."""
+    model = trial.load(case)
+    for kind in (OrderedDict, UserDict):
+        for value in (np.ones(case.lead, np.int64), "a text"):
+            mapping: Any = kind({**case.inputs(), "attention_masks": value})
+            trial.refuses(lambda mapping=mapping: trial.call(model, mapping, style="dict"), "attention_masks")  # type: ignore[misc]
 
 
 @check("ERR-5.1", "mask-for-each-query", heads="all", **SEVERAL)

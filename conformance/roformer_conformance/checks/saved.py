@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..protocol import Array, Capabilities, Model, Outputs, Unsupported
+from ..protocol import Array, Capabilities, Model, Outputs, Unsupported, flatten
 from ..registry import DECODER_HEADS, LANGUAGE_HEADS, LOSS_HEADS, check
 from ..resources import scratch
 from ..strategies import Case, OneOf
 from ..trial import TRACES, Trial, expect, without_warnings
+from .exchange import DEFAULTS
 
 STATES: Mapping[str, Any] = {"output_hidden_states": True}
 # No field that shows in what a model returns has its default value.
@@ -21,6 +24,13 @@ UNUSUAL: Mapping[str, Any] = {
     "loss_reduction": "mean", "problem_type": "regression", "output_hidden_states": True, "output_attentions": True,
     "hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.6, "add_pooling_layer": False, "is_decoder": True,
     "use_cache": False,
+}  # fmt: skip
+
+# Nor has one that shows in config.json alone.
+IN_A_FILE: Mapping[str, Any] = {
+    **{name: value for name, value in UNUSUAL.items() if name != "problem_type"},
+    "initializer_range": 0.5, "pad_token_id": 3, "return_dict": False, "problem_type": "single_label_classification",
+    "tie_word_embeddings": False,
 }  # fmt: skip
 
 
@@ -36,6 +46,33 @@ def every_field_survives(trial: Trial, case: Case) -> None:
     trial.equals(
         "training after save and load", trial.call(loaded, inputs, **dropped), trial.call(model, inputs, **dropped)
     )
+
+
+@check("LIFE-4.1", "tuples", effort=0.3, needs=("saving",), also=("CFG-1.1", "OUT-3.1"), return_dict=False,
+       num_hidden_layers=1)  # fmt: skip
+def the_wish_for_tuples_survives(trial: Trial, case: Case) -> None:
+    """A model whose configuration says return_dict False gives the same plain tuple after save and load."""
+    model, inputs = trial.load(case), case.inputs()
+    got, expected = (one(inputs, style="keywords", options={}) for one in (trial.reload(case, model), model))
+    expect(list(got) == list(expected), f"{', '.join(expected)} was returned, after save and load {', '.join(got)}")
+    trial.equals("after save and load", flatten(got), flatten(expected))
+
+
+@check("LIFE-4.1", "fields-in-the-file", effort=0.3, needs=("saving", "formats:safetensors"),
+       also=("CFG-1.1", "CFG-4.1"), num_hidden_layers=1, **IN_A_FILE)  # fmt: skip
+def every_field_is_saved_again(trial: Trial, case: Case) -> None:
+    """A configuration unusual in every field, saved, loaded and saved again, is in config.json both times.
+
+    What is left out of the file has its default; how dropout and the range of new weights are used shows elsewhere.
+    """
+    model = trial.load(case)
+    for what, one in (("saved", model), ("saved, loaded and saved again", trial.reload(case, model))):
+        with scratch() as folder:
+            _save(one, folder)
+            written = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
+        for name, value in IN_A_FILE.items():
+            got = written.get(name, DEFAULTS[name])
+            expect(got == value, f"{name} is {got!r} in config.json when {what}, expected {value!r}")
 
 
 @check("LIFE-4.1", "cross-attention", heads=DECODER_HEADS, effort=0.3, needs=("saving", "cross_attention"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 from ..formulas import edited
+from ..gradients import agree, gradients
 from ..protocol import Array, Outputs
 from ..registry import DECODER_HEADS, LANGUAGE_HEADS, check
 from ..strategies import Case, OneOf
@@ -124,6 +126,22 @@ def head_mask_keeps_its_numbers(trial: Trial, case: Case) -> None:
     trial.match(f"pruned {gone}, masked {mask.tolist()}", got, expected, case, full, options=TRACES)
 
 
+@check(
+    "HEAD-7.5", "gradients-after-pruning", heads=("masked_lm",), needs=("pruning", "head_mask", "gradients"),
+    effort=0.3, also=("HEAD-7.1", "TRAIN-2.1"), num_attention_heads=4, hidden_size=24, num_hidden_layers=1, max_batch=2,
+    max_seq_len=6,
+)  # fmt: skip
+def gradients_after_pruning_are_those_of_masked_heads(trial: Trial, case: Case) -> None:
+    """After pruning, gradients under a head_mask are the oracle's, what is pruned masked with 0; masked heads get none.
+
+    Whether the tensors of a pruned layer are smaller or hold zeros for what is gone is left open.
+    """
+    inputs, gone, mask = {**case.inputs(), **case.labels()}, _some_heads(case), _some_mask(case)
+    got = gradients(trial, _pruned(trial, case, gone), {**inputs, "head_mask": mask})
+    whole = {name: _in_place_of_all(case, gone, name, array) for name, array in got.items()}
+    agree(trial, case, {**inputs, "head_mask": mask * _mask_without(case, gone)}, whole, what=f"pruned {gone}")
+
+
 @check("HEAD-7.6", "one-head-stays", needs=("pruning",))
 def a_layer_keeps_a_head(trial: Trial, case: Case) -> None:
     """Pruning every head of a layer is refused, and the model stays as it was."""
@@ -211,6 +229,23 @@ def _pruned(trial: Trial, case: Case, *steps: dict[int, list[int]]) -> Any:
     for heads in steps:
         model.prune_heads(heads)
     return model
+
+
+def _in_place_of_all(case: Case, gone: dict[int, list[int]], name: str, gradient: Array) -> Array:
+    """A gradient by a tensor of a pruned layer with zeros where the heads were that are gone; others as they are."""
+    found = re.search(r"layer\.(\d+)\.attention\.(self\.\w+\.\w+|output\.dense\.weight)$", name)
+    size = case.config["hidden_size"]
+    if not found or int(found[1]) not in gone:
+        return gradient
+    kept = np.repeat(_mask_without(case, gone)[int(found[1])] > 0, size // case.config["num_attention_heads"])
+    axis = 1 if found[2].startswith("output") else 0
+    if gradient.ndim <= axis or gradient.shape[axis] != kept.sum():
+        return gradient
+    shape = list(gradient.shape)
+    shape[axis] = size
+    whole = np.zeros(shape, gradient.dtype)
+    whole[(slice(None),) * axis + (kept,)] = gradient
+    return whole
 
 
 def _without_probs(outputs: Outputs) -> Outputs:

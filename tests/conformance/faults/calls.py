@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, UserDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
+from roformer_numpy.validation.binding import known_names
 
 from .making import Call, Fault, FaultyModel, fault
 
@@ -118,4 +121,49 @@ class BytesAreSigned(Fault):
         ids = inputs.get("input_ids") if style == "keywords" else None
         if isinstance(ids, np.ndarray) and ids.dtype == np.uint8:
             inputs = {**inputs, "input_ids": ids.view(np.int8).astype(np.int64) % model.model.config.vocab_size}
+        return inputs, style, options
+
+
+@fault
+def far_spans_clamped_in_place() -> Fault:
+    """Positions beyond the sequence are clamped to its length in the caller's own array."""
+
+    def call(right: Any, inputs: Call, options: Call) -> Any:
+        outputs, given = right(inputs, options), inputs.get("input_ids", inputs.get("inputs_embeds"))
+        for name in ("start_positions", "end_positions"):
+            if isinstance(inputs.get(name), np.ndarray) and inputs[name].flags.writeable:
+                np.minimum(inputs[name], np.shape(given)[1], out=inputs[name])
+        return outputs
+
+    return Fault(calls=call)
+
+
+@fault
+def errors_of_a_regression_in_place() -> Fault:
+    """What a regression is off by is written into the caller's own labels."""
+
+    def spoil(labels: Any) -> None:
+        labels -= 1
+
+    return _spoilt("labels", spoil)
+
+
+@fault
+class UnknownKeysOfOtherMappings(Fault):
+    """Of a mapping that is no dict the keys that are known are read, and no others."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if style == "dict" and type(inputs) is not dict:
+            known = known_names(model.head)
+            inputs = {name: inputs[name] for name in inputs if name in known}
+        return inputs, style, options
+
+
+@fault
+class MappingsByTheirExactType(Fault):
+    """A dict, an OrderedDict and a UserDict are mappings; what is derived from them, a BatchEncoding, is not."""
+
+    def before(self, model: FaultyModel, inputs: Any, style: str, options: Call) -> tuple[Any, str, Call]:
+        if style == "dict" and type(inputs) not in (dict, OrderedDict, UserDict):
+            raise TypeError(f"input_ids is a {type(inputs).__name__}")
         return inputs, style, options

@@ -237,3 +237,26 @@ def small_gradients_lost() -> Fault:
 def eps_forgotten_on_the_way_back() -> Fault:
     """LayerNorm is differentiated with the usual 1e-12, whatever layer_norm_eps says."""
     return _derivatives(layer_norm=lambda upstream, x, gamma, eps: EQUATIONS.layer_norm(upstream, x, gamma, 1e-12))
+
+
+@fault
+def head_mask_of_what_is_left_on_the_way_back() -> Fault:
+    """After pruning, the way back reads head_mask from its first number on, one for each head that is left."""
+
+    def wrong(upstream: Array, number: int, backward: Any) -> Array:
+        mask = backward.inputs.head_mask
+        return upstream if mask is None else upstream * mask[number, : upstream.shape[1], None, None]
+
+    return Fault(patches={"backward.encoder._mask_heads_vjp": wrong})
+
+
+@fault
+def pruned_layers_not_trained() -> Fault:
+    """What is left of a pruned layer's attention is a constant: new tensors that nobody told of training."""
+
+    def change(model: FaultyModel, found: dict[str, Any], inputs: Any) -> None:
+        for name in found:
+            if any(f"layer.{layer}.attention.self." in name for layer in model.model.config.pruned_heads):
+                found[name] = np.zeros_like(found[name])
+
+    return _after(change)

@@ -192,3 +192,17 @@ class AsLongAsItWasSaved(Fault):
     def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
         kept = {name: value for name, value in overrides.items() if name != "max_position_embeddings"}
         return super().load_saved(head, path, dtype, **kept)
+
+
+@fault
+class SavingLosesTuples(_Loading):
+    """return_dict is a matter of the call, and not saved."""
+
+    lost: ClassVar = {"return_dict": True}
+
+
+@fault
+class SavingLosesTheRange(_Loading):
+    """initializer_range is a matter of making a model, and not saved."""
+
+    lost: ClassVar = {"initializer_range": 0.02}
