@@ -76,6 +76,7 @@ class RoFormerBase:
         self.seed = _seed(seed)
         self.components = components_named(components)
         self.compute = compute
+        self._made_engine = None  # a copy that is made while another thread calls for the first time sees no new entry
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Run the model.

@@ -261,6 +261,14 @@ def test_pruning_and_resizing_reach_the_engine() -> None:
     assert_engine_agrees(model, ids, mask)
 
 
+def test_a_first_call_adds_no_attribute_to_a_model() -> None:
+    """One that is added while another thread copies the model ends the copy with an error."""
+    model = strong(config_of())
+    before = set(vars(model))
+    model([[1, 2]])
+    assert set(vars(model)) == before
+
+
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_models_that_computed_are_still_copied_and_pickled(copied: Any) -> None:
     """A copy outlives the original, whose packed weights it must not read, and computes the same."""
