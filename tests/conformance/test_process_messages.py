@@ -141,6 +141,14 @@ def test_the_rehearsal_passes_who_speaks_the_protocol(monkeypatch: pytest.Monkey
     assert result.exit_code == 1
 
 
+def test_the_rehearsal_asks_a_plain_encoder_for_no_decoder() -> None:
+    """What the adapter's guide shows speaks the protocol: nobody is asked for a decoder who has no cache."""
+    result = run("protocol", f"cmd:{ECHO}:Encoder")
+    assert result.exit_code == 0, result.output
+    assert "unsupported" not in result.output
+    assert "encoder 1 speaks the protocol" in result.output
+
+
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [

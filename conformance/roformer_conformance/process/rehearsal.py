@@ -64,8 +64,8 @@ def _tried(name: str, attempt: Callable[[], str]) -> Step:
 def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[tuple[str, Callable[[], str]]]:
     for dtype in capabilities.dtypes:
         for head in capabilities.heads:
-            yield f"{LOADS}{head} {dtype}", partial(_call, Trial(adapter, dtype), _case(head), "keywords")
-    trial, case = Trial(adapter, capabilities.dtypes[0]), _case(capabilities.heads[0])
+            yield f"{LOADS}{head} {dtype}", partial(_call, Trial(adapter, dtype), _case(head, capabilities), "keywords")
+    trial, case = Trial(adapter, capabilities.dtypes[0]), _case(capabilities.heads[0], capabilities)
     for style in capabilities.call_styles:
         yield f"call as {style}", partial(_call, trial, case, style)
     yield "error", partial(_error, adapter, trial, case)
@@ -81,17 +81,17 @@ def _attempts(adapter: ProcessAdapter, capabilities: Capabilities) -> Iterator[t
             yield name, partial(action, trial, case)
     with_loss = [head for head in capabilities.heads if head != "base"]
     if capabilities.gradients and with_loss:
-        yield "gradients", partial(_gradients, trial, _case(with_loss[0]))
+        yield "gradients", partial(_gradients, trial, _case(with_loss[0], capabilities))
     if capabilities.generation:
-        yield "generate", partial(_generate, trial, _case("causal_lm"))
+        yield "generate", partial(_generate, trial, _case("causal_lm", capabilities))
 
 
-def _case(head: str) -> Case:
-    """An ordinary RoFormer, which everybody can load."""
+def _case(head: str, capabilities: Capabilities) -> Case:
+    """An ordinary RoFormer, which everybody can load; a decoder where that is what has a cache."""
+    decoder = head == "causal_lm" or (head == "base" and capabilities.cache)
     return typical_case(
-        0, head, masks=("none",), min_heads=2, num_labels=2, is_decoder=head in ("base", "causal_lm"),
-        rotary_value=False, projected=False,
-    )  # fmt: skip
+        0, head, masks=("none",), min_heads=2, num_labels=2, is_decoder=decoder, rotary_value=False, projected=False
+    )
 
 
 def _call(trial: Trial, case: Case, style: str) -> str:

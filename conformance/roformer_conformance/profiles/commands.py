@@ -71,6 +71,7 @@ def _behaviours(profile: str) -> Table:
 
 def _seen(who: str, findings: Sequence[Finding]) -> Table:
     table = Table("point", "claim", "what it does", "as registered for", title=who, title_justify="left")
+    table.columns[3].overflow = "fold"  # a profile's name is longer than its column on a narrow terminal
     for item in findings:
         seen = Text(item.seen or _first_line(item.problem), style="" if item.seen else "dim")
         alike = Text(", ".join(item.profiles), style="green" if NORMATIVE in item.profiles else "yellow")

@@ -80,6 +80,20 @@ class Model:
         return {"loss": np.float64(1.5), "embeddings.word_embeddings.weight": self.table}
 
 
+class Encoder(Adapter):
+    """A plain encoder in float32, as most first adapters claim it: no decoder, no switch."""
+
+    name = "encoder"
+    capabilities = MappingProxyType({"heads": ["base"]})
+
+    def load(self, head, config, weights, dtype):
+        """The model, if it is a plain one."""
+        for name, value in {"is_decoder": False, "rotary_value": False, "hidden_act": "gelu"}.items():
+            if config.get(name, value) != value:
+                raise Unsupported(f"another {name}")
+        return super().load(head, config, weights, dtype)
+
+
 class Faulty(Adapter):
     """Loads a model that does `_fault` when it is called."""
 
