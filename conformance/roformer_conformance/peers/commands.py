@@ -36,12 +36,12 @@ def list_peers() -> None:
     """Name the peers, what they are, and whether their environments are there."""
     with usage_errors():
         table = Table(
-            "name", "what", "version", "runs on", "environment", title="peers", title_justify="left", show_edge=False
+            "name", "state", "version", "runs on", "what", title="peers", title_justify="left", show_edge=False
         )
         table.columns[0].no_wrap = True  # the name is what the other commands ask for
-        table.columns[1].min_width = table.columns[4].min_width = 12  # the longest word, "not set up"
+        table.columns[1].min_width = 10  # "not set up"
         for peer in all_peers().values():
-            table.add_row(peer.name, peer.title, peer.version, peer.interpreter, _state(peer))
+            table.add_row(peer.name, _state(peer), peer.version, peer.interpreter, peer.title)
     Console().print(table)
 
 
