@@ -12,6 +12,7 @@ While it works it asks for the memory of the slice of B that comes next, spread 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,45 +25,23 @@ from .machine import FLOAT_BYTES, LANES, LINE_BYTES
 VECTOR = ir.VectorType(FLOAT, LANES)
 VECTOR_BYTES = FLOAT_BYTES * LANES
 
-ADDRESSES_AND_SIZES = 9
+NUMBERS = 10  # that a call is given
 
 
-def micro_kernel(rows: int, vectors: int, lines: int = 0, rests: int = 0) -> Any:
-    """An intrinsic f(kind, a, lda, b, ldb, c, ldc, depth, add_to_c, fetch) for blocks of `rows` × `vectors`.
+def micro_kernel(counts: Sequence[int], vectors: int, lines: int = 0, rests: int = 0) -> Any:
+    """An intrinsic f(kind, rows, a, lda, b, ldb, c, ldc, depth, add_to_c, fetch) for blocks of `rows` × `vectors`.
 
-    Args of the intrinsic, all but the kind of factors int64: addresses a, b, c; leading dimensions in words; depth ≥ 1;
-    whether the product is added to C instead of stored; and fetch, the address of memory to ask for, advanced by
-    `lines` · 64 bytes a step, or with `rests` every 2^rests steps.
+    Args:
+        counts: what `rows` may be; where they are several, a call jumps to the block of its own.
+        vectors: of a row of B.
+        lines, rests: how far `fetch` advances: `lines` · 64 bytes a step, or with `rests` every 2^rests steps.
+
+    Args of the intrinsic, all but the kind of factors int64: rows; addresses a, b, c; leading dimensions in words;
+    depth ≥ 1; whether the product is added to C instead of stored; and fetch, the address of memory to ask for.
     """
 
     @intrinsic
     def multiply_block(
-        context: Any,
-        kind: Any,
-        a: Any,
-        lda: Any,
-        b: Any,
-        ldb: Any,
-        c: Any,
-        ldc: Any,
-        depth: Any,
-        add_to_c: Any,
-        fetch: Any,
-    ) -> Any:
-        def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            _write_block(builder, kind, (rows, vectors, lines, rests), arguments[1:])
-            return target.get_dummy_value()
-
-        return types.void(kind, *[types.int64] * ADDRESSES_AND_SIZES), generate
-
-    return multiply_block
-
-
-def micro_kernels(most: int, vectors: int, lines: int = 0) -> Any:
-    """An intrinsic f(kind, rows, a, lda, …) that jumps to the micro-kernel of so many rows, 1 to `most`."""
-
-    @intrinsic
-    def multiply_rows(
         context: Any,
         kind: Any,
         rows: Any,
@@ -77,25 +56,21 @@ def micro_kernels(most: int, vectors: int, lines: int = 0) -> Any:
         fetch: Any,
     ) -> Any:
         def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            _, count, *others = arguments
-            blocks = [builder.append_basic_block(f"rows_{number}") for number in range(1, most + 1)]
-            after, choice = builder.append_basic_block("after"), builder.switch(count, blocks[-1])
-            for number, block in enumerate(blocks, 1):
-                choice.add_case(ir.Constant(INT64, number), block)
+            _, asked, *others = arguments
+            blocks = [builder.append_basic_block(f"rows_{count}") for count in counts]
+            after, choice = builder.append_basic_block("after"), builder.switch(asked, blocks[-1])
+            for count, block in zip(counts, blocks, strict=True):
+                choice.add_case(ir.Constant(INT64, count), block)
                 builder.position_at_end(block)
-                _write_block(builder, kind, (number, vectors, lines, 0), others)
+                made = _Block if isinstance(kind, types.Float) else _BlockOfPairs
+                made(builder, count, vectors, lines, rests).generate(*others)
                 builder.branch(after)
             builder.position_at_end(after)
             return target.get_dummy_value()
 
-        return types.void(kind, *[types.int64] * (1 + ADDRESSES_AND_SIZES)), generate
+        return types.void(kind, *[types.int64] * NUMBERS), generate
 
-    return multiply_rows
-
-
-def _write_block(builder: Any, kind: Any, sizes: tuple[int, int, int, int], arguments: Any) -> None:
-    block = _Block if isinstance(kind, types.Float) else _BlockOfPairs
-    block(builder, *sizes).generate(*arguments)
+    return multiply_block
 
 
 class _Block:

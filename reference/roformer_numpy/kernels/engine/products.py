@@ -15,7 +15,7 @@ import numpy as np
 from ..jit import part
 from .intrinsics import floats_at
 from .machine import FLOAT_BYTES, LANES, LINE_BYTES, PANEL, ROWS, VECTORS
-from .microkernel import micro_kernel, micro_kernels
+from .microkernel import micro_kernel
 
 # In one chain of k additions the error grows with √k of the sum. Reading and writing C as often as this costs nothing
 # that can be measured; twice as often costs 8 %.
@@ -31,18 +31,18 @@ LINES = PANEL * FLOAT_BYTES // LINE_BYTES
 THIN_ROWS = 8  # of a block one vector wide
 RESTS = 2  # with many passes, one in 2^RESTS steps: bursts wait for memory
 
-_full = micro_kernel(ROWS, VECTORS)
-_full_1, _full_2, _full_3 = (micro_kernel(ROWS, VECTORS, lines) for lines in (1, 2, 3))
-_sparing = micro_kernel(ROWS, VECTORS, 1, RESTS)
-_rest_asking = micro_kernels(ROWS - 1, VECTORS, 1)
+_full = micro_kernel((ROWS,), VECTORS)
+_full_1, _full_2, _full_3 = (micro_kernel((ROWS,), VECTORS, lines) for lines in (1, 2, 3))
+_sparing = micro_kernel((ROWS,), VECTORS, 1, RESTS)
+_rest_asking = micro_kernel(range(1, ROWS), VECTORS, 1)
 
 
 def rows_in_blocks(most: int, vectors: int) -> Any:
     """C[rows, width] (+)= A[rows, depth] · B[depth, width] for any number of rows, in blocks of up to `most`.
 
-    The function's arguments are those of `micro_kernel` but for `fetch`, after the number of rows: addresses and words.
+    The function's arguments are those of `micro_kernel` but for `fetch`: addresses and words.
     """
-    block = micro_kernels(most, vectors)
+    block = micro_kernel(range(1, most + 1), vectors)
 
     @part
     def multiply_rows(
@@ -72,23 +72,24 @@ def multiply_panel(kind: Any, rows: int, a: int, lda: int, panel: int, c: int, l
         a_slice = a + FLOAT_BYTES * start
         for turn in range(passes):
             a_row, c_row = a_slice + FLOAT_BYTES * turn * ROWS * lda, c + FLOAT_BYTES * turn * ROWS * ldc
+            asked = turn * steps * LINE_BYTES  # for, where each step of the passes before has asked for a line
             if passes >= LINES << RESTS:
-                _sparing(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * (64 >> RESTS))
+                _sparing(kind, ROWS, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + (asked >> RESTS))
             elif passes >= LINES and turn < LINES:
-                _full_1(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 64)
+                _full_1(kind, ROWS, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + asked)
             elif passes <= 2 and rows > ROWS and LINES == 3:
-                _full_2(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + turn * steps * 128)
+                _full_2(kind, ROWS, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + 2 * asked)
             elif passes == 1:
-                _full_3(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after)
+                _full_3(kind, ROWS, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after)
             else:
-                _full(kind, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, 0)
+                _full(kind, ROWS, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, 0)
         rest = rows - passes * ROWS
         if rest:
             done = FLOAT_BYTES * passes * ROWS
             a_row, c_row = a_slice + done * lda, c + done * ldc
             if passes == 1 and LINES == 3:  # which has asked for two of three lines; memory would rest meanwhile
-                fetch = after + steps * 2 * LINE_BYTES
-                _rest_asking(kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, fetch)
+                asked = 2 * steps * LINE_BYTES
+                _rest_asking(kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add, after + asked)
             else:
                 multiply_rows(kind, rest, a_row, lda, slice_, PANEL, c_row, ldc, steps, add)
 
