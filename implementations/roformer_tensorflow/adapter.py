@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from roformer_numpy.config import RoFormerConfig
+from roformer_numpy.tokenization.extras import installed
 from roformer_numpy.validation.binding import argument_order, keyword_only
 
 from .base import DTYPES, TFRoFormerBase
@@ -22,6 +23,8 @@ from .gradients import loss_gradients
 from .models import MODELS
 from .outputs import TFModelOutput
 from .pool import Pool
+
+FORMATS = ("safetensors", "pytorch", "h5", "tf1")  # h5py comes with Keras
 
 CAPABILITIES: Mapping[str, Any] = MappingProxyType(
     {
@@ -35,7 +38,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "pruning": True,
         "resizing": True,
         "saving": True,
-        "formats": ("safetensors", "pytorch", "h5", "tf1"),
+        "formats": tuple(name for name in FORMATS if name != "pytorch" or installed("ptloader") or installed("torch")),
         "configuration": True,
         "overrides": True,
         "generation": True,
@@ -45,7 +48,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "python_values": True,
         "warnings": True,
         "output_objects": True,
-        "tokenizer": True,
+        "tokenizer": installed("tokenizers", "rjieba"),
         "profile": "documented",
     }
 )

@@ -19,8 +19,14 @@ from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
 from .models import DTYPES, MODELS, RoFormerBase
 from .outputs import ModelOutput
+from .tokenization.extras import installed
 from .validation.binding import argument_order, keyword_only
 from .weights import HEADS
+
+# What the extras that are not installed would read is not claimed. TensorFlow reads its own checkpoints: asked of its
+# adapter.
+_READERS = {"safetensors": True, "pytorch": installed("ptloader") or installed("torch"), "h5": installed("h5py")}
+_FORMATS = tuple(name for name, is_read in _READERS.items() if is_read)
 
 CAPABILITIES: Mapping[str, Any] = MappingProxyType(
     {
@@ -34,7 +40,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "pruning": True,
         "resizing": True,
         "saving": True,
-        "formats": ("safetensors", "pytorch", "h5"),  # TensorFlow reads its own checkpoints: asked of its adapter
+        "formats": _FORMATS,
         "configuration": True,
         "overrides": True,
         "generation": True,
@@ -43,7 +49,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "python_values": True,
         "warnings": True,
         "output_objects": True,
-        "tokenizer": True,
+        "tokenizer": installed("tokenizers", "rjieba"),
         "profile": "documented",
     }
 )

@@ -1,9 +1,15 @@
 """Packages of the extras are imported when first needed, with an error that says how to install them."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 EXTRA_OF_PACKAGE = {"tokenizers": "text", "rjieba": "text", "tensorflow": "tensorflow"}
+
+
+def installed(*packages: str) -> bool:
+    """Whether all of these packages are there to be imported; none of them is."""
+    return all(importlib.util.find_spec(package) is not None for package in packages)
 
 
 def import_extra(package: str) -> ModuleType:
