@@ -38,6 +38,7 @@ from roformer_numpy.benchmarking.race import race
 from roformer_numpy.benchmarking.session import Session
 from roformer_numpy.kernels.engine.factors import KINDS
 from roformer_numpy.models import MODELS
+from roformer_numpy.threads import usable_cores
 
 MARK = 1.15
 TURN = 0.02  # seconds that the calls of a turn fill, where one does not
@@ -74,7 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", default=",".join(GROUPS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--compute", choices=sorted(KINDS), default="float32", help="what the engine multiplies")
     parser.add_argument("--against", choices=["components"])
     parser.add_argument("--peers", action="append", default=[], metavar="PYTHON")

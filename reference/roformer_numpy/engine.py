@@ -15,7 +15,8 @@ from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
 from .encoder import Encoded
 from .inputs import Cache, Inputs
-from .packing import PackedWeights, compiled, thread_count
+from .packing import PackedWeights, compiled
+from .threads import thread_count
 from .weights import Array, Dense, Embeddings, LayerNorm, Weights, map_leaves
 
 # Multiplications below which a second thread costs more than it brings: waking it takes some ten microseconds.

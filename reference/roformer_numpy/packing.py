@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from .config import RoFormerConfig
-from .errors import InputError
 from .mapped import release
 from .packed_files import kept
+from .threads import thread_count
 from .weights import Array, Layer, Weights, map_leaves
-
-THREADS_VARIABLE = "ROFORMER_NUM_THREADS"
 
 
 class PackedWeights:
@@ -100,17 +98,3 @@ def compiled() -> Any:
 _packing = [threading.Lock()]
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _packing.__setitem__(0, threading.Lock()))
-
-
-def thread_count() -> int:
-    """ROFORMER_NUM_THREADS, or as many cores as this process may run on.
-
-    Raises:
-        InputError: the variable is no positive integer.
-    """
-    wish = os.environ.get(THREADS_VARIABLE)
-    if not wish:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not wish.isdecimal() or not 1 <= int(wish) <= 1024:
-        raise InputError(f"{THREADS_VARIABLE}={wish!r} is no number of threads from 1 to 1024")
-    return int(wish)

@@ -21,7 +21,7 @@ import numba
 import numpy as np
 import pytest
 
-from roformer_numpy import InputError, RoFormerConfig, RoFormerModel
+from roformer_numpy import RoFormerConfig, RoFormerModel
 from roformer_numpy.components import EQUATIONS
 from roformer_numpy.config import HIDDEN_ACTS
 from roformer_numpy.kernels.engine import by_rows, single, sums
@@ -35,7 +35,6 @@ from roformer_numpy.kernels.engine.sums import WIDE
 from roformer_numpy.kernels.engine.transposing import transpose
 from roformer_numpy.kernels.engine.workers import WORKERS, Workers
 from roformer_numpy.kernels.jit import kernel
-from roformer_numpy.packing import thread_count
 from roformer_numpy.weights import Array, map_leaves
 
 pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
@@ -634,18 +633,6 @@ def test_what_numba_is_told_to_leave_out_is_not_used(name: str, value: Any, monk
     assert chosen_instruction_set() is not None
     monkeypatch.setattr(numba.config, name, value)
     assert chosen_instruction_set() is None
-
-
-def test_the_number_of_threads_is_the_users_wish_or_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wish that is no number is an error that says what is allowed."""
-    monkeypatch.delenv("ROFORMER_NUM_THREADS", raising=False)
-    assert thread_count() >= 1
-    monkeypatch.setenv("ROFORMER_NUM_THREADS", "3")
-    assert thread_count() == 3
-    for wrong in ("0", "-1", "many", "1.5"):
-        monkeypatch.setenv("ROFORMER_NUM_THREADS", wrong)
-        with pytest.raises(InputError, match="is no number of threads from 1 to 1024"):
-            thread_count()
 
 
 def test_the_command_compiles_ahead() -> None:
