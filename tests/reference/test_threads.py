@@ -30,9 +30,7 @@ def grouped(system: Path, line: str, files: dict[str, str]) -> Path:
     (system / "proc/self").mkdir(parents=True, exist_ok=True)
     (system / "proc/self/cgroup").write_text(line + "\n")
     for name, text in files.items():
-        path = (
-            system / "sys/fs/cgroup" / name.replace("__", "/").replace("cpu.max", "cpu.max").replace("cfs", "cpu.cfs")
-        )
+        path = system / "sys/fs/cgroup" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
     return system
