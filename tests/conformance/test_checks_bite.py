@@ -473,7 +473,10 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "IN-2.2/encodings": ("mappings_by_their_exact_type", "input_ids"),
     "ERR-8.1/unknown-key-of-a-mapping": ("unknown_keys_of_other_mappings", "attention_masks"),
     "LIFE-4.1/tuples": ("saving_loses_tuples", "after save and load"),
-    "LIFE-4.1/fields-in-the-file": ("saving_loses_the_range", "initializer_range"),
+    "LIFE-4.1/fields-in-the-file": (
+        "saving_loses_the_range saving_loses_the_length loading_loses_what_is_no_field",
+        "in config.json when",
+    ),
     "HEAD-7.5/gradients-after-pruning": (
         "head_mask_of_what_is_left_on_the_way_back pruned_layers_not_trained",
         "pruned {",

@@ -206,3 +206,20 @@ class SavingLosesTheRange(_Loading):
     """initializer_range is a matter of making a model, and not saved."""
 
     lost: ClassVar = {"initializer_range": 0.02}
+
+
+@fault
+class SavingLosesTheLength(_Loading):
+    """max_position_embeddings is not saved, so that a loaded model takes sequences that the saved one refuses."""
+
+    lost: ClassVar = {"max_position_embeddings": 1536}
+
+
+@fault
+class LoadingLosesWhatIsNoField(Fault):
+    """Keys of a folder's config.json that no field knows are not read, so that saving again loses them."""
+
+    def load_saved(self, head: str, path: Any, dtype: str, **overrides: Any) -> Any:
+        model = super().load_saved(head, path, dtype, **overrides)
+        model.model.config = model.model.config.replace(extra={})
+        return model
