@@ -45,7 +45,7 @@ def attend_rows(
             row += rows
 
 
-@part
+@step
 def _attend_tile(p: Pass, number: int, thread: int, head: int, row: int, rows: int, context: Array) -> None:
     """The rows of one tile, which belong to one sequence; its keys and values stay in the cache for the next tile."""
     scores, mixed, total, sequence = p.scores[thread], p.mixed[thread], p.total[thread], p.sequence_of[row]
