@@ -471,7 +471,7 @@ BITTEN_BY: dict[str, tuple[str, str]] = {
     "LIFE-6.2/head-on-a-base-model": ("heads_need_their_prefix", "word_embeddings"),
     "IN-4.3/labels-stay": ("far_spans_clamped_in_place errors_of_a_regression_in_place", "was changed"),
     "IN-2.2/encodings": ("mappings_by_their_exact_type", "input_ids"),
-    "ERR-8.1/unknown-key-of-a-mapping": ("unknown_keys_of_other_mappings", "attention_masks"),
+    "ERR-8.1/mapping-with-an-unknown-key": ("unknown_keys_of_other_mappings", "attention_masks"),
     "LIFE-4.1/tuples": ("saving_loses_tuples", "after save and load"),
     "LIFE-4.1/fields-in-the-file": (
         "saving_loses_the_range saving_loses_the_length loading_loses_what_is_no_field",

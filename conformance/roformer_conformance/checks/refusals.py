@@ -47,7 +47,7 @@ def arguments_of_other_models_are_unknown(trial: Trial, case: Case) -> None:
         _refuses(trial, case, {name: value}, name)
 
 
-@check("ERR-8.1", "unknown-key-of-a-mapping", effort=0.2, needs=("call_styles:dict", "python_values"),
+@check("ERR-8.1", "mapping-with-an-unknown-key", effort=0.2, needs=("call_styles:dict", "python_values"),
        also=("IN-2.2",), num_hidden_layers=1)  # fmt: skip
 def unknown_keys_of_other_mappings(trial: Trial, case: Case) -> None:
     """An unknown key of an OrderedDict or of a UserDict is the error that it is in a dict, whatever it holds."""
