@@ -129,15 +129,17 @@ def head_mask_keeps_its_numbers(trial: Trial, case: Case) -> None:
 @check(
     "HEAD-7.5", "gradients-after-pruning", heads=("masked_lm",), needs=("pruning", "head_mask", "gradients"),
     effort=0.3, also=("HEAD-7.1", "TRAIN-2.1"), num_attention_heads=4, hidden_size=24, num_hidden_layers=1, max_batch=2,
-    max_seq_len=6, masks=("none", "right", "left", "irregular"),
+    min_seq_len=3, max_seq_len=6, masks=("none",),
 )  # fmt: skip
 def gradients_after_pruning_are_those_of_masked_heads(trial: Trial, case: Case) -> None:
     """After pruning, gradients under a head_mask are the oracle's, what is pruned masked with 0; masked heads get none.
 
-    Whether the tensors of a pruned layer are smaller or hold zeros for what is gone is left open, and so are queries
-    that see no key, and the padding token's row, which many leave untrained.
+    Whether the tensors of a pruned layer are smaller or hold zeros for what is gone is left open, and so is the padding
+    token's row, which many leave untrained.
     """
-    inputs, gone, mask = {**case.inputs(), **case.labels()}, _some_heads(case), _some_mask(case)
+    inputs = {**case.inputs(), **case.labels()}
+    # two of four heads, the last one stays: what is left has other numbers, and each number a mask of its own
+    gone, mask = {0: [case.seed % 2, 2]}, np.roll(np.arange(4, dtype=np.float32) / 4, case.seed)[None]
     inputs["input_ids"] = np.maximum(inputs["input_ids"], 1)
     got = gradients(trial, _pruned(trial, case, gone), {**inputs, "head_mask": mask})
     whole = {name: _in_place_of_all(case, gone, name, array) for name, array in got.items()}
