@@ -43,3 +43,22 @@ def test_either_schedule_gives_the_same_bits(length: int, causal: bool, monkeypa
         found.append(model(ids, attention_mask=mask).last_hidden_state)
     _size.cache_clear()
     assert np.array_equal(*found)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize(("length", "at"), [(9, 8), (30, 20), (100, 60), (420, 383), (420, 384), (420, 390)])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_comes_later_never_reaches_a_causal_token(
+    value: float, length: int, at: int, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weight is 0, and 0 times NaN would be NaN, in tiles that depend on the threads: within one, and beyond."""
+    monkeypatch.setenv("ROFORMER_NUM_THREADS", threads)
+    monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+    config = RoFormerConfig(vocab_size=53, hidden_size=48, num_hidden_layers=2, num_attention_heads=3, is_decoder=True)
+    model, embeds = RoFormerModel(config, seed=0), np.random.default_rng(0).standard_normal((2, length, 48), np.float32)
+    expected = model(inputs_embeds=embeds).last_hidden_state
+    embeds[1, at, 5] = value
+    found = model(inputs_embeds=embeds).last_hidden_state
+    assert np.array_equal(found[0], expected[0])
+    assert np.array_equal(found[1, :at], expected[1, :at])
+    assert np.isnan(found[1, at:]).all()

@@ -7,6 +7,8 @@ out, so a row sees the first keys of its sequence: all of them or, when causal, 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ...weights import Array
@@ -16,6 +18,7 @@ from .forward import VISIBLE, Pass
 from .machine import FLOAT_BYTES, LANES, PANEL, VECTORS
 from .products import multiply_columns, multiply_rows, multiply_rows_thin, rows_in_blocks
 from .softening import soften
+from .sums import sum_of
 
 QUERIES, KEYS = 24, 384
 
@@ -59,7 +62,7 @@ def _attend_tile(p: Pass, number: int, thread: int, head: int, row: int, rows: i
         count = min(KEYS, keys - start)
         _score(query, key + FLOAT_BYTES * start * query.shape[1], before + count, scores)
         soften(visible, start, count, scores, before, p.highest[thread], total, mixed)
-        _mix(rows, count, scores, before, value[start:], mixed, start > 0)
+        _mix_seen(visible, start, count, scores, before, value, mixed)
     _write_context(rows, mixed, total, context, head * query.shape[1], query.shape[1])
 
 
@@ -88,6 +91,20 @@ def _score(query: Array, key: int, count: int, scores: Array) -> None:
         target = scores.ctypes.data + FLOAT_BYTES * panel * PANEL
         source, columns = key + FLOAT_BYTES * panel * head_dim * PANEL, count - panel * PANEL
         multiply_columns(FLOAT32, rows, query.ctypes.data, head_dim, source, target, scores.shape[1], head_dim, columns)
+
+
+@step
+def _mix_seen(visible: Array, start: int, count: int, scores: Array, before: int, value: Array, mixed: Array) -> None:
+    """mixed (+)= exponentials · value; what a row does not see must not reach it, not even as 0 · NaN."""
+    first, last = max(visible[0], start), start + count
+    first -= (last - first) % 2  # a sum takes two vectors at once, and what every row sees does no harm
+    unseen = value[first : max(first, last)]
+    together = math.isfinite(sum_of(unseen.ctypes.data, unseen.size))
+    rows = visible.shape[0] if together else 1
+    for row in range(0, visible.shape[0], rows):
+        seen = count if together else min(count, visible[row] - start)
+        if seen > 0:
+            _mix(rows, seen, scores[row:], before, value[start:], mixed[row:], start > 0)
 
 
 @step
