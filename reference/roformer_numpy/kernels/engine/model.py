@@ -30,7 +30,7 @@ _floats: Any = getattr(floats, "py_func")  # noqa: B009
 # Up to this many tokens the threads share columns; more make enough blocks of rows.
 COLUMN_TOKENS = 40
 # Up to so many where a model is wide and there are several threads: two blocks of rows of 41 tokens are 24 and 17.
-WIDE, WIDE_COLUMN_TOKENS = 512, 80
+WIDE, WIDE_COLUMN_TOKENS = 384, 80
 BLOCK_ROWS = 128
 
 # A leading dimension that is a multiple of 4 kB puts all rows of a column into the same cache sets.
