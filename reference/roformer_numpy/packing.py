@@ -23,7 +23,7 @@ class PackedWeights:
     def __init__(self, weights: Weights[Array], config: RoFormerConfig, compute: str) -> None:
         self._weights, self._config, self._compute = weights, config, compute
         self._layers: Any = None
-        self._products: dict[int, Any] = {}
+        self._products: dict[tuple[int, int], Any] = {}
 
     @property
     def layers(self) -> Any:
@@ -36,17 +36,18 @@ class PackedWeights:
 
     def product(self, stored: Array, kernel: Array, bias: Array) -> Any:
         """The PackedDense of `kernel` (depth, width), a view of the array `stored` of the weights, and `bias`."""
-        # the weights are kept, so the number stays this array's
-        return self._products.get(id(bias)) or self._pack_product(stored, kernel, bias)
+        # the weights are kept, so the numbers stay these arrays'; several products may have one bias
+        return self._products.get((id(stored), id(bias))) or self._pack_product(stored, kernel, bias)
 
     def _pack_product(self, stored: Array, kernel: Array, bias: Array) -> Any:
+        key = id(stored), id(bias)
         with _packing[0]:
-            if id(bias) not in self._products:
+            if key not in self._products:
                 for array in (stored, bias):
                     _freeze(array)
-                self._products[id(bias)] = _packed_product(kernel, bias, self._compute)
+                self._products[key] = _packed_product(kernel, bias, self._compute)
                 release(stored)
-            return self._products[id(bias)]
+            return self._products[key]
 
     def _packed_layers(self) -> Any:
         for layer in self._weights.encoder:  # changed in place, they would no longer be what was packed

@@ -260,6 +260,21 @@ def test_pruning_and_resizing_reach_the_engine() -> None:
     assert_engine_agrees(model, ids, mask)
 
 
+def test_products_that_share_an_array_as_bias_stay_two() -> None:
+    """A tree made by hand may hold one array of zeros where a projection and a pooler are."""
+    shared = np.zeros(24, np.float32)
+
+    def without_bias(name: str, array: Array) -> Array:
+        return shared if name in ("embeddings.project.bias", "pooler.bias") else array
+
+    found = []
+    for components in ("kernels", "components"):
+        model = RoFormerModel(config_of(embedding_size=10), seed=0, components=components)
+        model.weights = map_leaves(without_bias, model.weights)
+        found.append(model([[1, 2, 3]]).pooler_output)
+    np.testing.assert_allclose(*found, atol=ROUNDINGS)
+
+
 def test_a_first_call_adds_no_attribute_to_a_model() -> None:
     """One that is added while another thread copies the model ends the copy with an error."""
     model = strong(config_of())
