@@ -24,6 +24,7 @@ class Precision:
     carried: str  # NumPy's type that its arrays travel in
     huge: float = 1e6  # a number far beyond the others of a model, whose products with weights it holds
     underflows: bool = False  # whether a weight of attention may be too small for it, and is stored as 0
+    telling: float = 2.0**-100  # what weights of attention must add up to for their proportions to have its digits
     query_gain: float = np.inf  # of query and key: what their scores, its square, may reach
 
 
@@ -32,7 +33,9 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
         "float32": Precision(2.0**-24, "float32", "float32"),
         "float64": Precision(2.0**-53, "float64", "float64"),
         "bfloat16": Precision(2.0**-8, "float32", "float32"),
-        "float16": Precision(2.0**-11, "float32", "float16", huge=256.0, underflows=True, query_gain=30.0),
+        "float16": Precision(
+            2.0**-11, "float32", "float16", huge=256.0, underflows=True, telling=2.0**-6, query_gain=30.0
+        ),
     }
 )
 

@@ -16,7 +16,7 @@ import numpy as np
 from .budget import FAILS_AT, Verdict, judge, judge_carefully
 from .oracle import Oracle, schema, trained_weights
 from .partial import Seen, askable, kind_of, lacking
-from .precision import carried, is_half, rounded
+from .precision import PRECISIONS, carried, is_half, rounded
 from .protocol import (
     Adapter,
     AdapterError,
@@ -193,6 +193,21 @@ class Trial:
     ) -> None:
         """Two results of the implementation that only rounding may tell apart: `match` for one output."""
         self.match(what, {tap: got}, {tap: expected}, case, inputs, select, options, weights)
+
+    def proportions_left(self, probs: Array, visible: Array) -> tuple[Array, Array]:
+        """Attention weights once keys are taken out, float64, and in which rows of them rounding left enough to tell.
+
+        Args:
+            probs: weights of a call that sees all keys, (batch, heads, queries, keys).
+            visible: which of them stay, bool, broadcast to the same.
+
+        Returns:
+            What stays as shares of its sum, 0 where nothing does; and rows, bool (batch, heads, queries).
+        """
+        left = np.where(visible, probs.astype(np.float64), 0.0)
+        total = left.sum(axis=-1, keepdims=True)
+        too_little = total[..., 0] <= PRECISIONS[self.dtype].telling  # a NaN is not
+        return left / np.where(total == 0.0, 1.0, total), ~too_little
 
     def match(
         self,

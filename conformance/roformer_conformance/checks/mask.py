@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..formulas import softmax
 from ..precision import PRECISIONS
 from ..protocol import Array, Outputs
 from ..registry import DECODER_HEADS, TOKEN_HEADS, check
@@ -160,12 +159,8 @@ def masked_queries_look_at_the_unmasked_keys(trial: Trial, case: Case) -> None:
     got = trial.call(model, inputs, **TRACES)
     _expect_finite(got)
     unmasked = {**inputs, "attention_mask": np.ones_like(inputs["attention_mask"])}
-    everything = trial.call(model, unmasked, **TRACES)["attentions.0"].astype(np.float64)
-    seeing = np.asarray(case.visible().any(axis=-1))[:, 0]
-    queries = ~case.attention_mask().reshape(-1, case.seq_len).astype(bool) & seeing
-    chosen = np.broadcast_to(queries[:, None], everything.shape[:3])
-    with np.errstate(divide="ignore"):
-        expected = softmax(np.log(everything), case.visible())
+    expected, telling = trial.proportions_left(trial.call(model, unmasked, **TRACES)["attentions.0"], case.visible())
+    chosen = telling & ~case.attention_mask().reshape(-1, 1, case.seq_len).astype(bool)
     trial.close(
         "weights of masked queries", got["attentions.0"][chosen], expected[chosen], case, inputs, "attentions.0",
         lambda probs: probs[chosen], TRACES,

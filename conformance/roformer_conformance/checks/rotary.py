@@ -102,11 +102,10 @@ def masks_move_no_position(trial: Trial, case: Case) -> None:
     model = trial.load(case)
     got = trial.call(model, inputs, **TRACES)[FIRST]
     unmasked = {**inputs, "attention_mask": np.ones_like(inputs["attention_mask"])}
-    left = np.where(case.visible(), trial.call(model, unmasked, **TRACES)[FIRST].astype(np.float64), 0.0)
-    total = left.sum(axis=-1, keepdims=True)
-    seeing = np.broadcast_to(case.visible().any(axis=-1), got.shape[:3])
-    expected = left / np.where(total > 0.0, total, 1.0)
-    trial.close("keys masked", got[seeing], expected[seeing], case, inputs, FIRST, lambda array: array[seeing], TRACES)
+    expected, telling = trial.proportions_left(trial.call(model, unmasked, **TRACES)[FIRST], case.visible())
+    trial.close(
+        "keys masked", got[telling], expected[telling], case, inputs, FIRST, lambda array: array[telling], TRACES
+    )
 
 
 @check("ROT-2.6", "left-padding-with-value", masks=("left",), min_seq_len=4, rotary_value=True)
