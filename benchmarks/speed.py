@@ -67,7 +67,8 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
     if not arguments.sections:
         return found
-    found |= {"model": arguments.model, "rounds": arguments.rounds, "machine": machine.description(arguments.threads)}
+    rounds = min(arguments.rounds, found.get("rounds", arguments.rounds))  # sections of an earlier run keep theirs
+    found |= {"model": arguments.model, "rounds": rounds, "machine": machine.description(arguments.threads)}
     began = time.perf_counter()
     with _bar(len(arguments.sections)) as (console, say, advance):
         pythons = [probed(path) for path in arguments.peers]

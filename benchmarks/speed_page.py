@@ -211,7 +211,7 @@ def page(found: dict[str, Any], command: str, picture: str) -> str:
     parts = [
         "# Speed\n",
         f"`{command}` measured this and wrote this page: {machine.in_words(found['machine'])}; model "
-        f"{found['model']}, {found['rounds']} rounds.\n",
+        f"{found['model']}, {found['rounds']} rounds or more.\n",
         HOW.format(rounds=found["rounds"]),
         f"![Times by tokens, shape, raggedness, length and batch]({picture})\n",
         "## Aims\n\n" + results.markdown(HEADS, reached),
@@ -223,17 +223,18 @@ def page(found: dict[str, Any], command: str, picture: str) -> str:
 HOW = """\
 Everybody loads the same weights in a process of its own that stays alive, gives the same result within 0.001 (in
 float32; who computes in less is listed with his error and never counts as the best), and is then timed in turn, a round
-after the other. Figures are medians of {rounds} rounds with the quartiles of the ratios round by round in brackets; who
-was more than a third slower than the engine in each of the first three rounds was not asked further where his calls
-take over a tenth of a second, and his figures are of three rounds; who is best at padded batches stays. **G** is the
-time of the model's dense products alone, by the quickest of NumPy's OpenBLAS, PyTorch's MKL and oneDNN and MKL with
-packed weights in the same run, named beside each figure: it computes no attention, no activation and no normalization.
-MKL is slow on processors that are not Intel's, so that on such a machine few times G says little, and the peers that
-rest on it look worse than they would on an Intel machine. torch.compile is specialised for each shape, which takes it
-tens of seconds a shape; it is therefore asked about padded batches, not about buckets. 'Buckets' are four batches of
-four sequences, sorted by length. The aims for unequal lengths were found with batches of about 3,000 and 8,000 padded
-tokens, the lines 'to 192' and 'to 512'; shorter ones are held against the same figures, and beside them stands what
-somebody would reach who computed the products of the real tokens as fast as G and nothing else.
+after the other. Figures are medians of {rounds} rounds, or of more where a table counts more, with the quartiles of the
+ratios round by round in brackets; who was more than a third slower than the engine in each of the first three rounds
+was not asked further where his calls take over a tenth of a second, and his figures are of three rounds; who is best at
+padded batches stays. **G** is the time of the model's dense products alone, by the quickest of NumPy's OpenBLAS,
+PyTorch's MKL and oneDNN and MKL with packed weights in the same run, named beside each figure: it computes no
+attention, no activation and no normalization. MKL is slow on processors that are not Intel's, so that on such a machine
+few times G says little, and the peers that rest on it look worse than they would on an Intel machine. torch.compile is
+specialised for each shape, which takes it tens of seconds a shape; it is therefore asked about padded batches, not
+about buckets. 'Buckets' are four batches of four sequences, sorted by length. The aims for unequal lengths were found
+with batches of about 3,000 and 8,000 padded tokens, the lines 'to 192' and 'to 512'; shorter ones are held against the
+same figures, and beside them stands what somebody would reach who computed the products of the real tokens as fast as G
+and nothing else.
 """
 
 
