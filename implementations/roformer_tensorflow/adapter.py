@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from roformer_numpy.config import RoFormerConfig
-from roformer_numpy.tokenization.extras import installed
+from roformer_numpy.tokenization.extras import installed, reads_pytorch_files
 from roformer_numpy.validation.binding import argument_order, keyword_only
 
 from .base import DTYPES, TFRoFormerBase
@@ -38,7 +38,7 @@ CAPABILITIES: Mapping[str, Any] = MappingProxyType(
         "pruning": True,
         "resizing": True,
         "saving": True,
-        "formats": tuple(name for name in FORMATS if name != "pytorch" or installed("ptloader") or installed("torch")),
+        "formats": tuple(name for name in FORMATS if name != "pytorch" or reads_pytorch_files()),
         "configuration": True,
         "overrides": True,
         "generation": True,

@@ -19,13 +19,13 @@ from .components import WITH_ENGINE, Components
 from .config import RoFormerConfig
 from .models import DTYPES, MODELS, RoFormerBase
 from .outputs import ModelOutput
-from .tokenization.extras import installed
+from .tokenization.extras import installed, reads_pytorch_files
 from .validation.binding import argument_order, keyword_only
 from .weights import HEADS
 
 # What the extras that are not installed would read is not claimed. TensorFlow reads its own checkpoints: asked of its
 # adapter.
-_READERS = {"safetensors": True, "pytorch": installed("ptloader") or installed("torch"), "h5": installed("h5py")}
+_READERS = {"safetensors": True, "pytorch": reads_pytorch_files(), "h5": installed("h5py")}
 _FORMATS = tuple(name for name, is_read in _READERS.items() if is_read)
 
 CAPABILITIES: Mapping[str, Any] = MappingProxyType(

@@ -8,8 +8,13 @@ EXTRA_OF_PACKAGE = {"tokenizers": "text", "rjieba": "text", "tensorflow": "tenso
 
 
 def installed(*packages: str) -> bool:
-    """Whether all of these packages are there to be imported; none of them is."""
+    """Whether all of these packages are there; they are only looked for, not imported."""
     return all(importlib.util.find_spec(package) is not None for package in packages)
+
+
+def reads_pytorch_files() -> bool:
+    """Whether one of the packages is there that pytorch_model.bin is read with."""
+    return installed("ptloader") or installed("torch")
 
 
 def import_extra(package: str) -> ModuleType:
