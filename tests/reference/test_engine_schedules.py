@@ -20,10 +20,10 @@ pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor 
     [(WIDE, 2, WIDE_COLUMN_TOKENS), (WIDE, 1, COLUMN_TOKENS), (WIDE // 2, 2, COLUMN_TOKENS)],
 )
 def test_threads_share_columns_of_more_tokens_where_a_model_is_wide(hidden: int, threads: int, most: int) -> None:
-    """One copy of query, key and value says that they do."""
+    """One copy of key and value says that they do."""
     widths = _widths(hidden, 64, hidden, 4 * hidden, FLOAT32)
-    turns = [_size(widths, 2, hidden, n, n, panels_for(n), threads, True).turns for n in (most, most + 1)]
-    assert turns == [1, 2]
+    copies = [_size(widths, 2, hidden, n, n, panels_for(n), threads, True).copies for n in (most, most + 1)]
+    assert copies == [1, 2]
 
 
 @pytest.mark.parametrize("length", [41, 56, 80])
@@ -43,6 +43,27 @@ def test_either_schedule_gives_the_same_bits(length: int, causal: bool, monkeypa
         found.append(model(ids, attention_mask=mask).last_hidden_state)
     _size.cache_clear()
     assert np.array_equal(*found)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("lengths", [(960,), (480, 480), (70, 400, 1, 1, 488), (8,) * 120, (1,) * 960], ids=str)
+def test_a_block_waits_for_the_keys_of_its_sequences(
+    lengths: tuple[int, ...], causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And for those who still read the last ones: blocks of eight rows and more threads than cores soon overtake."""
+    monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
+    monkeypatch.setattr(engine_model, "BLOCK_ROWS", 8)
+    config = RoFormerConfig(vocab_size=53, hidden_size=48, num_hidden_layers=8, num_attention_heads=3)
+    model = RoFormerModel(config.replace(is_decoder=causal, max_position_embeddings=960, intermediate_size=8), seed=0)
+    draw = np.random.default_rng(0)
+    sequences = [draw.integers(0, 53, length) for length in lengths]
+    found = []
+    for threads in ("1", *["5"] * 6):
+        monkeypatch.setenv("ROFORMER_NUM_THREADS", threads)
+        _size.cache_clear()
+        found.append(np.concatenate(model.encode(sequences)))
+    _size.cache_clear()
+    assert all(np.array_equal(states, found[0]) for states in found)
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])

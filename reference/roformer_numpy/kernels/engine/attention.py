@@ -52,8 +52,8 @@ def attend_rows(
 def _attend_tile(p: Pass, number: int, thread: int, head: int, row: int, rows: int, context: Array) -> None:
     """The rows of one tile, which belong to one sequence; its keys and values stay in the cache for the next tile."""
     scores, mixed, total, sequence = p.scores[thread], p.mixed[thread], p.total[thread], p.sequence_of[row]
-    copy, side = number % p.key.shape[0], number % p.query.shape[0]
-    query, visible = p.query[side, head, row : row + rows], p.tokens[VISIBLE, row : row + rows]
+    copy = number % p.key.shape[0]
+    query, visible = p.query[head, row : row + rows], p.tokens[VISIBLE, row : row + rows]
     place, value = p.places_from[sequence], p.value[copy, head, p.keys_from[sequence] :]
     before = place % LANES  # keys of others in the vector that this sequence shares
     key = p.key[copy, head, place // PANEL :].ctypes.data + FLOAT_BYTES * (place % PANEL - before)

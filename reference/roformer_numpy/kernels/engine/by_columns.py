@@ -44,7 +44,7 @@ def by_columns(p: Pass, thread: int) -> None:
     for number in range(p.layers.shape[0]):
         phase, layer = PHASES * number, p.layers[number]
         before, x = p.states[min(number, last)], p.states[min(number + 1, last)]
-        width = layer[HEADS] * p.query.shape[3]
+        width = layer[HEADS] * p.query.shape[2]
         _share_product(p, phase, thread, before, layer[QKV], 3 * width, QKV_SHARE, p.qkv[0])
         _share_heads(p, phase + 1, number, thread)
         norm = (OUTPUT_BIAS, GAMMA, BETA)

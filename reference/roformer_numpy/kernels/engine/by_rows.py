@@ -1,9 +1,10 @@
 """The schedule for many tokens: blocks of rows go through a whole layer at once.
 
-One phase is attention, output, LayerNorm, feed-forward, LayerNorm and the *next* layer's query, key and value. The
-rows of a block stay in the cache of one core, and threads meet once a layer, where attention needs the keys of all
-blocks. Two copies of query, key and value take turns, because other blocks still read those of this layer; where keys
-and values are kept for later calls, each layer has its own.
+One task is attention, output, LayerNorm, feed-forward, LayerNorm and the *next* layer's query, key and value of a
+block, whose rows stay in the cache of one core. Attention needs the keys of all blocks that hold tokens of the same
+sequences, so it waits for those and for no others: where there are several, a thread that is behind is not waited for
+at every layer. Two copies of key and value take turns, because other blocks still read those of this layer; where they
+are kept for later calls, each layer has its own.
 """
 
 from __future__ import annotations
@@ -38,25 +39,52 @@ ROW_STEP = 8  # rows of a block are a multiple of it
 
 @step
 def by_rows(p: Pass, thread: int) -> None:
-    """Compute all states; run by any number of threads at once. Counters: a phase for each layer and one more."""
-    count = p.layers.shape[0]
-    for phase in range(count + 1):
-        while True:
-            block = take(p.counters, phase)
-            if block >= p.row_blocks:
-                break
-            first, last = _first_row(p, block), min(_first_row(p, block + 1), p.states.shape[1])
-            if phase > 0:
-                _finish_layer(p, phase - 1, thread, first, last)
-            if phase < count:
-                _begin_layer(p, phase, thread, first, last)
-                past = p.past.shape[1]
-                lay_out_past(
-                    p, phase, thread, block * past // p.row_blocks, (block + 1) * past // p.row_blocks,
-                    0, p.layers[phase, HEADS],
-                )  # fmt: skip
-            finish(p.counters, phase)
-        wait(p.counters, phase, p.row_blocks)
+    """Compute all states; run by any number of threads at once.
+
+    Counters: a group for each block, in which its tasks are finished one by one; all are taken from the first group.
+    What a task waits for was taken before it, so somebody is at it.
+    """
+    count, blocks = p.layers.shape[0], p.row_blocks
+    while True:
+        task = take(p.counters, 0)
+        phase, block = task // blocks, task % blocks
+        if phase > count:
+            break
+        first, last = _first_row(p, block), min(_first_row(p, block + 1), p.states.shape[1])
+        if phase > 0:
+            _wait_for_keys(p, block, phase)
+            _finish_layer(p, phase - 1, thread, first, last)
+        if phase < count:
+            _begin_layer(p, phase, thread, first, last)
+            past = p.past.shape[1]
+            lay_out_past(
+                p, phase, thread, block * past // blocks, (block + 1) * past // blocks, 0, p.layers[phase, HEADS]
+            )
+        finish(p.counters, block)
+    for block in range(blocks):
+        wait(p.counters, block, count + 1)
+
+
+@step
+def _wait_for_keys(p: Pass, block: int, phase: int) -> None:
+    """Return when all blocks are done with earlier phases that hold tokens of this one's sequences, or lay out theirs.
+
+    Then their keys are there, and nobody reads those of the layer before any more.
+    """
+    first, last = block, block + 1
+    while first > 0 and (p.past.shape[1] > 0 or _continues(p, first)):
+        first -= 1
+    while last < p.row_blocks and (p.past.shape[1] > 0 or _continues(p, last)):
+        last += 1
+    for other in range(first, last):
+        wait(p.counters, other, phase)
+
+
+@step
+def _continues(p: Pass, block: int) -> bool:
+    """Whether the sequence of a block's first token began in the block before."""
+    row = _first_row(p, block)
+    return bool(p.sequence_of[row - 1] == p.sequence_of[row])
 
 
 @step
@@ -70,7 +98,7 @@ def _begin_layer(p: Pass, number: int, thread: int, first: int, last: int) -> No
     """Query, key and value of layer `number` for the tokens first to last."""
     layer, qkv = p.layers[number], p.qkv[thread]
     x = _state(p, number)[first:last]
-    width = 3 * layer[HEADS] * p.query.shape[3]
+    width = 3 * layer[HEADS] * p.query.shape[2]
     given = rows_of(p, thread, last - first, x, x.shape[1])
     multiply(p.kind, last - first, given, layer[QKV], width, 0, panels_of(width), qkv)
     lay_out(p, number, thread, qkv, first, last - first, 0, layer[HEADS])
@@ -81,7 +109,7 @@ def _finish_layer(p: Pass, number: int, thread: int, first: int, last: int) -> N
     """The rest of layer `number` for the same tokens, once the keys of all tokens are there."""
     layer, rows, y, inner = p.layers[number], last - first, p.y[thread], p.inner[thread]
     before, x = _state(p, number)[first:last], _state(p, number + 1)[first:last]
-    context, width = p.context[thread], layer[HEADS] * p.query.shape[3]
+    context, width = p.context[thread], layer[HEADS] * p.query.shape[2]
     attend_rows(p, number, thread, first, last, 0, layer[HEADS], context)
     given = rows_of(p, thread, rows, context, width)
     multiply(p.kind, rows, given, layer[OUTPUT], x.shape[1], 0, panels_of(x.shape[1]), y)

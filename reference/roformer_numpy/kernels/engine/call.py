@@ -58,7 +58,7 @@ class Call(NamedTuple):
     past: Array
     block_rows: int  # at most
     row_blocks: int
-    turns: int  # copies of query
+    few: bool  # tokens: threads share columns
     copies: int  # of key and value
     blocks: int  # of rows that have scratch
     threads: int  # that have
@@ -69,13 +69,13 @@ class Call(NamedTuple):
 
 @part
 def floats(
-    widths: Widths, tokens: int, keys: int, panels: int, turns: int, copies: int, blocks: int, rows: int, threads: int
+    widths: Widths, tokens: int, keys: int, panels: int, copies: int, blocks: int, rows: int, threads: int
 ) -> tuple[int, ...]:
     """How many numbers there are of each array, in the order in which they lie in memory, key and value in `zeros`."""
     heads, head_dim = widths.heads, widths.head_dim
     return (
         copies * heads * panels * head_dim * PANEL, copies * heads * keys * widths.value,
-        turns * heads * tokens * head_dim,
+        heads * tokens * head_dim,
         blocks * rows * widths.leading_qkv, blocks * rows * widths.leading_context,
         blocks * rows * widths.leading_inner, blocks * rows * widths.leading_y,
         threads * QUERIES * KEYS, threads * QUERIES * widths.value, threads * QUERIES, threads * QUERIES,
@@ -87,9 +87,8 @@ def floats(
 def laid_out(call: Call) -> Pass:
     """The pass with its arrays, each at the beginning of a line of the call's memory."""
     w, rows, threads, blocks = Widths(*call.widths), call.block_rows, call.threads, call.blocks
-    turns, copies = call.turns, call.copies
-    tokens, keys, panels = call.states.shape[1], call.keys_from[-1], call.places_from[-1] // PANEL
-    sizes = floats(w, tokens, keys, panels, turns, copies, blocks, rows, threads)
+    copies, tokens, keys, panels = call.copies, call.states.shape[1], call.keys_from[-1], call.places_from[-1] // PANEL
+    sizes = floats(w, tokens, keys, panels, copies, blocks, rows, threads)
     key, value = line(call.zeros, 0), line(call.zeros, line(call.zeros, 0) + sizes[0])
     query = line(call.scratch, 0)
     qkv = line(call.scratch, query + sizes[2])
@@ -107,7 +106,7 @@ def laid_out(call: Call) -> Pass:
         activation=Activation(*call.activation), rotary_value=call.rotary_value,
         tokens=call.tokens, sequence_of=call.sequence_of, keys_from=call.keys_from,
         places_from=call.places_from, cos=call.cos, sin=call.sin, states=call.states,
-        query=_cut(call.scratch, query, (turns, w.heads, tokens, w.head_dim)),
+        query=_cut(call.scratch, query, (w.heads, tokens, w.head_dim)),
         key=_cut(call.zeros, key, (copies, w.heads, panels, w.head_dim, PANEL)),
         value=_cut(call.zeros, value, (copies, w.heads, keys, w.value)),
         cache=call.cache, past=call.past, row_blocks=call.row_blocks,

@@ -47,7 +47,7 @@ class Pass(NamedTuple):
     cos: Array  # (positions, d / 2)
     sin: Array
     states: Array  # (layers + 1, n, H), or (1, n, H) where every layer overwrites the one before; states[0] is given
-    query: Array  # (1 or 2, heads, n, d), rotated and scaled; layers take turns
+    query: Array  # (heads, n, d), rotated and scaled
     key: Array  # (copies, heads, panels, d, PANEL), rotated; layers take turns, or each has its own
     value: Array  # (copies, heads, keys, D)
     # (layers, 2, sequences, heads, positions, d): all keys and values in the order that callers know, those of earlier
@@ -123,7 +123,7 @@ def lay_out(
 
     In the products a head's even features stand before its odd ones (see model.pack_layers).
     """
-    head_dim, layer, copy, row = p.query.shape[3], p.layers[number], number % p.key.shape[0], 0
+    head_dim, layer, copy, row = p.query.shape[2], p.layers[number], number % p.key.shape[0], 0
     keys = qkv.ctypes.data + FLOAT_BYTES * layer[HEADS] * head_dim
     while row < rows:
         together = _stand_together(p.tokens, first + row, rows - row)
@@ -153,22 +153,22 @@ def _lay_out_token(
     p: Pass, number: int, thread: int, qkv: Array, row: int, token: int, first_head: int, last_head: int
 ) -> None:
     """One token's query and value to where they are read; its key is turned where it is."""
-    layer, head_dim = p.layers[number], p.query.shape[3]
+    layer, head_dim = p.layers[number], p.query.shape[2]
     position, key, caching = p.tokens[POSITION, token], p.tokens[KEY, token], len(p.cache) > 0
     cos, sin, half = p.cos[position].ctypes.data, p.sin[position].ctypes.data, head_dim // 2
     step = FLOAT_BYTES * layer[HEADS] * head_dim
-    copy, side = number % p.key.shape[0], number % p.query.shape[0]
+    values = number % p.value.shape[0] * p.value.shape[1]  # matrices of the copies before this layer's
     for head in range(first_head, last_head):
         source = qkv.ctypes.data + FLOAT_BYTES * (row * qkv.shape[1] + head * head_dim)
         after = source + FLOAT_BYTES * qkv.shape[1]  # the next token's
-        bias, target = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim, _address(p.query, side, head, token)
+        bias, target = layer[QKV_BIAS] + FLOAT_BYTES * head * head_dim, _address(p.query, head, token)
         turn(source, bias, cos, sin, target, half, after, target + FLOAT_BYTES * head_dim)
         if p.tokens[BLIND, token]:
-            p.query[side, head, token, :] = np.float32(0.0)  # equal scores
+            p.query[head, token, :] = np.float32(0.0)  # equal scores
         if key < 0 and not caching:
             continue
         turn(source + step, bias + step, cos, sin, source + step, half, after + step, after + step)
-        target = _address(p.value, copy, head, key) if key >= 0 else p.turned[thread].ctypes.data
+        target = _address(p.value, values + head, key) if key >= 0 else p.turned[thread].ctypes.data
         beyond = target + FLOAT_BYTES * p.value.shape[3]
         if p.rotary_value:
             turn(source + 2 * step, bias + 2 * step, cos, sin, target, half, after + 2 * step, beyond)
@@ -181,10 +181,10 @@ def _lay_out_token(
 
 
 @inlined
-def _address(array: Array, copy: int, head: int, entry: int) -> int:
-    """Where array[copy, head, entry] begins: its slice would cost more than what is done with it."""
-    row = (copy * array.shape[1] + head) * array.shape[2] + entry
-    return int(array.ctypes.data + FLOAT_BYTES * row * array.shape[3])
+def _address(array: Array, matrix: int, row: int) -> int:
+    """Where a row begins of one of the matrices that fill an array: its slice would cost more than what is done."""
+    rows, width = array.shape[-2], array.shape[-1]
+    return int(array.ctypes.data + FLOAT_BYTES * (matrix * rows + row) * width)
 
 
 @part
@@ -213,7 +213,7 @@ def _keep(vector: Array, halved: bool, kept: Array) -> None:
 @part
 def lay_out_past(p: Pass, number: int, thread: int, first: int, last: int, first_head: int, last_head: int) -> None:
     """The keys and values of earlier calls, those from first to last of `past`, where this call's attention reads."""
-    half, vector, copy = p.query.shape[3] // 2, p.turned[thread], number % p.key.shape[0]
+    half, vector, copy = p.query.shape[2] // 2, p.turned[thread], number % p.key.shape[0]
     for entry in range(first, last):
         row, position = p.past[PAST_ROW, entry], p.past[PAST_POSITION, entry]
         for head in range(first_head, last_head):

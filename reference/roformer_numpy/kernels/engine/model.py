@@ -21,6 +21,7 @@ from .forward import FIELDS
 from .machine import LANES, LINE, PANEL
 from .panels import empty_panels, lengthened, narrowed, pack_columns, packed, padded, panels_for
 from .schedules import compute
+from .scratch import SCRATCH
 from .tasks import new_counters
 from .tokens import Tokens
 from .workers import WORKERS
@@ -154,10 +155,10 @@ def run_layers(
         int(tokens.places_from[-1]) // PANEL, threads, memory is None,
     )  # fmt: skip
     call = Call(
-        new_counters(size.phases), layers.addresses, layers.plain_widths, float(eps), PLAIN_ACTIVATIONS[activation],
+        new_counters(size.groups), layers.addresses, layers.plain_widths, float(eps), PLAIN_ACTIVATIONS[activation],
         rotary_value, tokens.table, tokens.sequence_of, tokens.keys_from, tokens.places_from, *rotation, states,
         _NO_CACHE if cache is None else cache, tokens.past,
-        size.block_rows, size.row_blocks, size.turns, size.copies, size.blocks, size.threads,
+        size.block_rows, size.row_blocks, size.few, size.copies, size.blocks, size.threads,
         *_pieces(size, memory, layers.kind),
     )  # fmt: skip
     with announced(compute):
@@ -165,25 +166,20 @@ def run_layers(
 
 
 def _pieces(size: Size, memory: Array | None, kind: Any) -> tuple[Array, Any, Array]:
-    """`zeros`, `kind` and `scratch` of a call.
-
-    Both are cut from one: glibc gives memory back where more than twice the largest piece so far lies idle, which two
-    of like size are, and a page that is given back and asked for anew costs more than a microsecond.
-    """
+    """`zeros`, `kind` and `scratch` of a call."""
     if memory is not None:
-        return memory, kind, np.empty(size.scratch, np.float32)
-    whole = np.empty(size.zeros + size.scratch, np.float32)
-    whole[: size.zeros] = 0.0
-    return whole[: size.zeros], kind, whole[size.zeros :]
+        return memory, kind, SCRATCH.lend(0, size.scratch)[1]
+    zeros, scratch = SCRATCH.lend(size.zeros, size.scratch)
+    return zeros, kind, scratch
 
 
 class Size(NamedTuple):
     """What the numbers of tokens, keys and threads decide; see `Call`."""
 
-    phases: int
+    groups: int  # of counters
     block_rows: int
     row_blocks: int
-    turns: int
+    few: bool
     copies: int
     blocks: int
     threads: int
@@ -200,17 +196,17 @@ def _size(
     threads = min(threads, _most_tasks(widths, hidden) if few else -(-tokens // ROW_STEP))
     row_blocks = 1 if few else _row_blocks(tokens, threads)
     block_rows = tokens if few else -(-tokens // (row_blocks * ROW_STEP)) * ROW_STEP
-    turns, blocks = (1, 1) if few else (2, threads)
-    copies = turns if takes_turns else layers
-    key, value, *others = _floats(widths, tokens, keys, panels, turns, copies, blocks, block_rows, threads)
-    phases = PHASES * layers if few else layers + 1
+    blocks = 1 if few else threads
+    copies = (1 if few else 2) if takes_turns else layers
+    key, value, *others = _floats(widths, tokens, keys, panels, copies, blocks, block_rows, threads)
+    groups = PHASES * layers if few else row_blocks
     scratch = sum(others) + ARRAYS * LINE
-    return Size(phases, block_rows, row_blocks, turns, copies, blocks, threads, _padded(key, value), scratch)
+    return Size(groups, block_rows, row_blocks, few, copies, blocks, threads, _padded(key, value), scratch)
 
 
 def memory_for(layers: PackedLayers, rows: int, room: int) -> Array:
     """Memory that keeps the keys and values of `rows` sequences of up to `room` tokens, in every layer."""
-    key, value, *_ = _floats(layers.widths, 0, rows * room, rows * panels_for(room), 1, len(layers.addresses), 0, 0, 0)
+    key, value, *_ = _floats(layers.widths, 0, rows * room, rows * panels_for(room), len(layers.addresses), 0, 0, 0)
     return np.zeros(_padded(key, value), np.float32)
 
 

@@ -19,7 +19,7 @@ def compute(values: tuple[Any, ...]) -> None:
     if thread >= call.threads:
         return
     p = laid_out(call)
-    if call.turns == 1:  # of query: no other block still reads the layer before
+    if call.few:
         by_columns(p, thread)
     else:
         by_rows(p, thread)
