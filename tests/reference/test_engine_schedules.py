@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,6 +16,13 @@ from roformer_numpy.kernels.engine.factors import FLOAT32
 from roformer_numpy.kernels.engine.machine import INSTRUCTION_SET
 from roformer_numpy.kernels.engine.model import COLUMN_TOKENS, WIDE, WIDE_COLUMN_TOKENS, _size, _widths
 from roformer_numpy.kernels.engine.panels import panels_for
+from roformer_numpy.weights import Array
+
+# Blocks of it take little time, and there are many layers at which one may come too soon.
+DEEP = RoFormerConfig(
+    vocab_size=53, hidden_size=48, num_hidden_layers=8, num_attention_heads=3, intermediate_size=8,
+    max_position_embeddings=960,
+)  # fmt: skip
 
 pytestmark = pytest.mark.skipif(INSTRUCTION_SET is None, reason="this processor is not served by the engine")
 
@@ -50,18 +62,66 @@ def test_either_schedule_gives_the_same_bits(length: int, causal: bool, monkeypa
 def test_a_block_waits_for_the_keys_of_its_sequences(
     lengths: tuple[int, ...], causal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And for those who still read the last ones: blocks of eight rows and more threads than cores soon overtake."""
+    """And for those who still read the last ones."""
+    model, draw = RoFormerModel(DEEP.replace(is_decoder=causal), seed=0), np.random.default_rng(0)
+    sequences = [draw.integers(0, 53, length) for length in lengths]
+    assert_threads_change_nothing(lambda: np.concatenate(model.encode(sequences)), monkeypatch)
+
+
+WAITED_FOR = """
+from types import SimpleNamespace
+import numpy as np
+from roformer_numpy.kernels.engine import by_rows
+waited = []
+by_rows.wait = lambda counters, block, phase: waited.append(block)
+draw = np.random.default_rng(0)
+for case in range(300):
+    tokens = int(draw.integers(9, 200))
+    sequence_of = np.sort(draw.integers(0, draw.integers(1, 40), tokens))
+    p = SimpleNamespace(
+        sequence_of=sequence_of, states=np.empty((1, tokens, 1)), past=np.empty((4, 0)), counters=None,
+        row_blocks=int(draw.integers(1, (tokens + 7) // 8 + 1)),
+    )
+    ends = [by_rows._first_row(p, block) for block in range(p.row_blocks + 1)]
+    assert (ends[0], ends[-1]) == (0, tokens)
+    held = [set(sequence_of[first:last]) for first, last in zip(ends, ends[1:])]
+    for block in range(p.row_blocks):
+        waited.clear()
+        by_rows._wait_for_keys(p, block, 1)
+        print(waited == [other for other in range(p.row_blocks) if held[other] & held[block]])
+"""
+
+
+def test_a_block_waits_for_all_blocks_that_share_a_sequence_with_it_and_no_others() -> None:
+    """The schedule's own lines, not compiled, so that it can be seen what they ask for."""
+    command, environment = [sys.executable, "-c", WAITED_FOR], {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
+    assert len(found) > 1000
+    assert set(found) == {"True"}
+
+
+def test_a_block_waits_for_the_keys_of_earlier_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks share in laying them out: here those of the second row do for the first, which shows many more."""
+    model, ids = (
+        RoFormerModel(DEEP.replace(is_decoder=True), seed=0),
+        np.random.default_rng(0).integers(0, 53, (2, 600)),
+    )
+    mask = (np.arange(600) >= np.array([[0], [500]])) | (np.arange(600) == 0)
+    past = model(ids[:, :500], mask[:, :500], use_cache=True).past_key_values
+    assert_threads_change_nothing(
+        lambda: model(ids[:, 500:], mask, past_key_values=past).last_hidden_state, monkeypatch
+    )
+
+
+def assert_threads_change_nothing(call: Callable[[], Array], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare the bits of one thread's with those of more threads than there are cores, which soon overtake."""
     monkeypatch.setattr("roformer_numpy.engine.SERIAL_WORK", 0)
     monkeypatch.setattr(engine_model, "BLOCK_ROWS", 8)
-    config = RoFormerConfig(vocab_size=53, hidden_size=48, num_hidden_layers=8, num_attention_heads=3)
-    model = RoFormerModel(config.replace(is_decoder=causal, max_position_embeddings=960, intermediate_size=8), seed=0)
-    draw = np.random.default_rng(0)
-    sequences = [draw.integers(0, 53, length) for length in lengths]
     found = []
     for threads in ("1", *["5"] * 6):
         monkeypatch.setenv("ROFORMER_NUM_THREADS", threads)
         _size.cache_clear()
-        found.append(np.concatenate(model.encode(sequences)))
+        found.append(call())
     _size.cache_clear()
     assert all(np.array_equal(states, found[0]) for states in found)
 

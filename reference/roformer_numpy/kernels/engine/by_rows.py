@@ -50,7 +50,7 @@ def by_rows(p: Pass, thread: int) -> None:
         phase, block = task // blocks, task % blocks
         if phase > count:
             break
-        first, last = _first_row(p, block), min(_first_row(p, block + 1), p.states.shape[1])
+        first, last = _first_row(p, block), _first_row(p, block + 1)
         if phase > 0:
             _wait_for_keys(p, block, phase)
             _finish_layer(p, phase - 1, thread, first, last)
@@ -71,26 +71,21 @@ def _wait_for_keys(p: Pass, block: int, phase: int) -> None:
 
     Then their keys are there, and nobody reads those of the layer before any more.
     """
-    first, last = block, block + 1
-    while first > 0 and (p.past.shape[1] > 0 or _continues(p, first)):
+    first, last, shared = block, block + 1, p.past.shape[1] > 0
+    oldest, newest = p.sequence_of[_first_row(p, first)], p.sequence_of[_first_row(p, last) - 1]
+    while first > 0 and (shared or p.sequence_of[_first_row(p, first) - 1] == oldest):
         first -= 1
-    while last < p.row_blocks and (p.past.shape[1] > 0 or _continues(p, last)):
+    while last < p.row_blocks and (shared or p.sequence_of[_first_row(p, last)] == newest):
         last += 1
     for other in range(first, last):
         wait(p.counters, other, phase)
 
 
 @step
-def _continues(p: Pass, block: int) -> bool:
-    """Whether the sequence of a block's first token began in the block before."""
-    row = _first_row(p, block)
-    return bool(p.sequence_of[row - 1] == p.sequence_of[row])
-
-
-@step
 def _first_row(p: Pass, block: int) -> int:
     """Blocks differ by at most ROW_STEP rows: threads that take as many of them end together."""
-    return block * ((p.states.shape[1] + ROW_STEP - 1) // ROW_STEP) // p.row_blocks * ROW_STEP
+    rows = p.states.shape[1]
+    return min(block * ((rows + ROW_STEP - 1) // ROW_STEP) // p.row_blocks * ROW_STEP, rows)
 
 
 @step
