@@ -89,11 +89,14 @@ def softmax(scores: Array, visible: Array) -> Array:
 
 
 def negative_log_likelihood(logits: Array, labels: Array) -> Array:
-    """−ln softmax(logits)[label] along the last axis, one number for each label."""
+    """−ln softmax(logits)[label] along the last axis, one number for each label.
+
+    Differences from the largest logit are taken first: the logarithm of a sum beside logits in the hundreds would lose
+    all digits of a small loss.
+    """
     logits = logits.astype(np.float64)
-    top = logits.max(axis=-1)
-    total = np.log(np.exp(logits - top[..., None]).sum(axis=-1)) + top
-    return total - np.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    below = logits - logits.max(axis=-1, keepdims=True)
+    return np.log(np.exp(below).sum(axis=-1)) - np.take_along_axis(below, labels[..., None], axis=-1)[..., 0]
 
 
 def _logistic(x: float) -> float:
