@@ -38,7 +38,7 @@ def large_losses_are_not_cut(trial: Trial, case: Case) -> None:
     expect(
         got["loss"].shape == expected.shape, f"loss has shape {got['loss'].shape}, expected one each: {expected.shape}"
     )
-    # a small one, the difference of two numbers in the hundreds, is honest where only their last digits are
+    # a small loss is what two numbers in the hundreds leave: who honestly subtracts them may have its first digit wrong
     large = ~(expected < 1.0)
     trial.close(
         "by hand", got["loss"][large], expected[large], case, inputs, "loss", lambda loss: loss[large], weights=weights

@@ -11,9 +11,8 @@ from ..jit import part
 from .machine import FLOAT_BYTES, LINE
 
 # What a call has used is kept for the next one, between these sizes: the allocator keeps less by itself, and gives more
-# back to the system, which fills it with zeros page by page when it is asked for again. On a virtual machine the
-# system gives it back, too: after a pause of two seconds, calls of 4×512 took a tenth longer and those of 1×1536 a
-# thirtieth.
+# back to the system, which fills it with zeros page by page when it is asked for again. Right after a call that costs
+# little; on a virtual machine that rested for two seconds it took a tenth of a call of 4×512, a thirtieth of 1×1536.
 LEAST_BYTES, MOST_BYTES = 2**22, 2**28
 
 
